@@ -1,0 +1,48 @@
+//! What is wrong with a text, where, and what was probably meant.
+
+use std::fmt;
+
+/// A place in a text; both count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Location {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: u64,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// A text that is not a statement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SyntaxError {
+    /// What is wrong, in one line.
+    pub message: String,
+    /// Where.
+    pub location: Location,
+    /// What was probably meant, such as `did you mean OPTIMIZE?`, or which spelling to use.
+    pub hint: Option<String>,
+    /// Whether the text is only unfinished: more input could make it right.
+    pub incomplete: bool,
+}
+
+impl SyntaxError {
+    /// An error without a hint.
+    pub fn new(message: impl Into<String>, location: Location) -> Self {
+        Self { message: message.into(), location, hint: None, incomplete: false }
+    }
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.message, self.location)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
