@@ -1,0 +1,263 @@
+//! The one public error: a coarse kind that says what a caller can do, a message, and the source below.
+
+use std::fmt;
+
+use datafusion::error::DataFusionError;
+use deltalake_core::DeltaTableError;
+use posixlake_sql::{Location, SyntaxError};
+
+/// The result of everything public.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A table, column, file or version is not there: check the name.
+    NotFound,
+    /// Something of that name is there already.
+    AlreadyExists,
+    /// The text is not a statement: fix the spelling.
+    Syntax,
+    /// The statement is understood and makes no sense: fix it.
+    Invalid,
+    /// Columns or types do not fit together.
+    Schema,
+    /// A row breaks NOT NULL, a CHECK constraint, a generated column or a key: fix the data.
+    Constraint,
+    /// Another writer was first: run the statement again.
+    Conflict,
+    /// Not allowed.
+    Permission,
+    /// Understood, and not something that posixlake (or this table's protocol) can do.
+    Unsupported,
+    /// The store did not answer or refused: check it, then retry.
+    Storage,
+    /// A table or file is damaged.
+    Corrupt,
+    /// The session, or what it stood on, is closed or was cancelled.
+    Closed,
+    /// A fault of posixlake: please report it.
+    Internal,
+}
+
+/// What went wrong, in one line, and why.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    location: Option<Location>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error without a source.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), location: None, source: None }
+    }
+
+    /// The same error with what lies below it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What a caller can do.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The message alone.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The place in the statement, where one is to blame.
+    pub fn location(&self) -> Option<Location> {
+        self.location
+    }
+}
+
+macro_rules! constructors {
+    ($($name:ident => $kind:ident),* $(,)?) => {
+        impl Error {
+            $(
+                #[doc = concat!("An error of kind [`ErrorKind::", stringify!($kind), "`].")]
+                pub fn $name(message: impl Into<String>) -> Self {
+                    Self::new(ErrorKind::$kind, message)
+                }
+            )*
+        }
+    };
+}
+
+constructors! {
+    not_found => NotFound,
+    already_exists => AlreadyExists,
+    invalid => Invalid,
+    schema => Schema,
+    constraint => Constraint,
+    conflict => Conflict,
+    unsupported => Unsupported,
+    storage => Storage,
+    corrupt => Corrupt,
+    internal => Internal,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}
+
+impl From<SyntaxError> for Error {
+    fn from(error: SyntaxError) -> Self {
+        Self {
+            kind: ErrorKind::Syntax,
+            message: error.to_string(),
+            location: Some(error.location),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+/// Ours travels through DataFusion as an external error, and comes out as it was.
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        let kind = kind_of_datafusion(&error);
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<Error>() {
+                Ok(ours) => *ours,
+                Err(other) => match other.downcast::<DeltaTableError>() {
+                    Ok(delta) => (*delta).into(),
+                    Err(other) => Error::new(kind, other.to_string()).with_source(other),
+                },
+            },
+            DataFusionError::Context(context, inner) => {
+                let inner = Error::from(*inner);
+                Error { message: format!("{context}: {}", inner.message), ..inner }
+            }
+            DataFusionError::Diagnostic(_, inner) => Error::from(*inner),
+            DataFusionError::Collection(errors) => match errors.into_iter().next() {
+                Some(first) => Error::from(first),
+                None => Error::internal("an error without a cause"),
+            },
+            DataFusionError::Shared(inner) => match find_ours(&inner) {
+                Some((kind, message)) => Error::new(kind, message).with_source(DataFusionError::Shared(inner)),
+                None => Error::new(kind, message_of(&inner)).with_source(DataFusionError::Shared(inner)),
+            },
+            DataFusionError::ArrowError(arrow, backtrace) => match *arrow {
+                arrow::error::ArrowError::ExternalError(inner) => {
+                    Error::from(DataFusionError::External(inner))
+                }
+                other => {
+                    let message = other.to_string();
+                    Error::new(kind, message)
+                        .with_source(DataFusionError::ArrowError(Box::new(other), backtrace))
+                }
+            },
+            other => Error::new(kind, message_of(&other)).with_source(other),
+        }
+    }
+}
+
+/// DataFusion's message without its `Error during planning: ` and its like, which say where in DataFusion it arose.
+fn message_of(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let prefix = error.error_prefix();
+    text.strip_prefix(prefix).unwrap_or(&text).trim().to_string()
+}
+
+/// Looks for our error below errors that are shared and cannot be taken apart.
+fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<(ErrorKind, String)> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some((ours.kind, ours.message.clone()));
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn kind_of_datafusion(error: &DataFusionError) -> ErrorKind {
+    match error {
+        DataFusionError::SQL(..) => ErrorKind::Syntax,
+        DataFusionError::NotImplemented(_) => ErrorKind::Unsupported,
+        DataFusionError::SchemaError(..) => ErrorKind::Schema,
+        DataFusionError::Plan(message) if message.contains("not found") => ErrorKind::NotFound,
+        DataFusionError::Plan(_) | DataFusionError::Configuration(_) | DataFusionError::Execution(_) => {
+            ErrorKind::Invalid
+        }
+        DataFusionError::ArrowError(..) | DataFusionError::ParquetError(_) => ErrorKind::Invalid,
+        DataFusionError::ObjectStore(inner) => match inner.as_ref() {
+            object_store::Error::NotFound { .. } => ErrorKind::NotFound,
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                ErrorKind::Permission
+            }
+            _ => ErrorKind::Storage,
+        },
+        DataFusionError::IoError(inner) => match inner.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            std::io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+            _ => ErrorKind::Storage,
+        },
+        DataFusionError::ResourcesExhausted(_) => ErrorKind::Invalid,
+        DataFusionError::Internal(_) => ErrorKind::Internal,
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => kind_of_datafusion(inner),
+        DataFusionError::Shared(inner) => kind_of_datafusion(inner),
+        _ => ErrorKind::Invalid,
+    }
+}
+
+impl From<DeltaTableError> for Error {
+    fn from(error: DeltaTableError) -> Self {
+        use DeltaTableError as E;
+        let kind = match &error {
+            E::NotATable(_) | E::InvalidVersion(_) => ErrorKind::NotFound,
+            E::VersionAlreadyExists(_) | E::VersionMismatch { .. } => ErrorKind::Conflict,
+            E::Transaction { .. } => ErrorKind::Conflict,
+            E::ObjectStore { source } => match source {
+                object_store::Error::NotFound { .. } => ErrorKind::NotFound,
+                _ => ErrorKind::Storage,
+            },
+            E::Io { .. } => ErrorKind::Storage,
+            E::InvalidData { .. } => ErrorKind::Constraint,
+            E::SchemaMismatch { .. } | E::Schema { .. } => ErrorKind::Schema,
+            E::InvalidJsonLog { .. } | E::InvalidStatsJson { .. } => ErrorKind::Corrupt,
+            _ => ErrorKind::Invalid,
+        };
+        match error {
+            E::GenericError { source } => match source.downcast::<Error>() {
+                Ok(ours) => *ours,
+                Err(source) => Error::new(kind, source.to_string()).with_source(source),
+            },
+            error => Error::new(kind, error.to_string()).with_source(error),
+        }
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        DataFusionError::ObjectStore(Box::new(error)).into()
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        DataFusionError::ArrowError(Box::new(error), None).into()
+    }
+}
