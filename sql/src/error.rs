@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use datafusion::sql::sqlparser::tokenizer;
+
 /// A place in a text; both count from 1, columns in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Location {
     /// The line.
     pub line: u64,
@@ -14,6 +16,15 @@ pub struct Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+impl From<tokenizer::Location> for Location {
+    fn from(location: tokenizer::Location) -> Self {
+        Self {
+            line: location.line,
+            column: location.column,
+        }
     }
 }
 
@@ -33,7 +44,18 @@ pub struct SyntaxError {
 impl SyntaxError {
     /// An error without a hint.
     pub fn new(message: impl Into<String>, location: Location) -> Self {
-        Self { message: message.into(), location, hint: None, incomplete: false }
+        Self {
+            message: message.into(),
+            location,
+            hint: None,
+            incomplete: false,
+        }
+    }
+
+    /// The same error with a hint; one that stands already is kept.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
     }
 }
 

@@ -1,10 +1,20 @@
 //! The SQL of posixlake as syntax alone: text to [`Statement`] and back, without I/O and without knowledge of Delta.
 
+mod cursor;
+mod dialect;
 mod error;
+mod names;
+mod parser;
 mod statement;
+mod tokens;
 mod types;
+mod versions;
 
+use datafusion::sql::sqlparser::ast::Expr;
+
+pub use dialect::LakeDialect;
 pub use error::{Location, SyntaxError};
+pub use names::quote_identifier;
 pub use statement::*;
 pub use types::{StructField, TypeName};
 
@@ -24,5 +34,21 @@ pub struct Parsed {
 /// # Errors
 /// The first thing that is not understood, with line and column in `sql` and a suggestion where one is near.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>, SyntaxError> {
-    Err(SyntaxError::new(format!("not understood: {sql}"), Location { line: 1, column: 1 }))
+    parser::script(sql)
+}
+
+/// Parses an expression; nothing may follow it.
+///
+/// # Errors
+/// What is not understood, with line and column in `sql`.
+pub fn parse_expression(sql: &str) -> Result<Expr, SyntaxError> {
+    parser::expression(sql)
+}
+
+/// Parses a column type in any accepted spelling; nothing may follow it.
+///
+/// # Errors
+/// What is not understood, and the nearest type where a Delta table cannot hold the one that is named.
+pub fn parse_type(sql: &str) -> Result<TypeName, SyntaxError> {
+    parser::data_type(sql)
 }

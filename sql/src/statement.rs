@@ -4,6 +4,9 @@
 //! one statement compare equal. Queries inside a statement hold time travel in exactly two forms,
 //! [`TableVersion::VersionAsOf`](datafusion::sql::sqlparser::ast::TableVersion) with a number and `TimestampAsOf`.
 
+use std::str::FromStr;
+
+use datafusion::common::format::{ExplainAnalyzeCategories, ExplainFormat, ExplainStatementOptions, MetricType};
 use datafusion::sql::parser::Statement as NativeStatement;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, TableFactor, TableWithJoins};
 
@@ -86,8 +89,31 @@ pub struct Explain {
     pub verbose: bool,
     /// The output format, such as `tree` or `indent`.
     pub format: Option<String>,
+    /// How many metrics to show, from `(LEVEL …)` or `(SUMMARY …)`.
+    pub level: Option<MetricType>,
+    /// Which kinds of metrics to show, from `(METRICS …)` or `(TIMING …)`.
+    pub categories: Option<ExplainAnalyzeCategories>,
+    /// Whether to show statistics, from `(COSTS …)`.
+    pub costs: Option<bool>,
     /// The statement that is explained.
     pub statement: Box<Statement>,
+}
+
+impl Explain {
+    /// What is asked of the explanation, in DataFusion's type.
+    pub fn options(&self) -> ExplainStatementOptions {
+        ExplainStatementOptions {
+            analyze: self.analyze,
+            verbose: self.verbose,
+            format: self
+                .format
+                .as_deref()
+                .and_then(|format| ExplainFormat::from_str(format).ok()),
+            analyze_level: self.level,
+            analyze_categories: self.categories.clone(),
+            show_statistics: self.costs,
+        }
+    }
 }
 
 /// A statement kept under a name, with parameters `$1 …`.
@@ -176,6 +202,26 @@ pub struct CreateTable {
     pub properties: Vec<(String, String)>,
     /// `AS query`.
     pub query: Option<Box<Query>>,
+}
+
+impl CreateTable {
+    /// A table of this name without columns and without any clause.
+    pub fn named(name: ObjectName) -> Self {
+        Self {
+            name,
+            or_replace: false,
+            if_not_exists: false,
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            checks: Vec::new(),
+            partitioned_by: Vec::new(),
+            cluster_by: Vec::new(),
+            location: None,
+            comment: None,
+            properties: Vec::new(),
+            query: None,
+        }
+    }
 }
 
 /// `CREATE TABLE t LIKE s`.

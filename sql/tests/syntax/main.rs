@@ -1,1 +1,2 @@
-//! Tests.
+//! The dialect from outside.
+mod accepted;

@@ -1,0 +1,74 @@
+//! What DataFusion's own parser reads, and what of it is refused here.
+
+use datafusion::sql::parser::{CopyToSource, Statement as NativeStatement};
+use datafusion::sql::sqlparser::ast::{DescribeAlias, ObjectName, Query, SetExpr, Statement as SqlStatement};
+
+use crate::cursor::{Cursor, Parse};
+use crate::error::{Location, SyntaxError};
+use crate::statement::Statement;
+
+/// A statement in DataFusion's syntax.
+pub(crate) fn statement(cursor: &mut Cursor) -> Parse<Statement> {
+    let place = cursor.location();
+    let result = cursor.inner.parse_statement();
+    let mut statement = result.map_err(|error| cursor.convert_datafusion(error))?;
+    match &mut statement {
+        NativeStatement::Statement(statement) => {
+            check(statement, place)?;
+            cursor.normalise(statement)?;
+            if let SqlStatement::ExplainTable { describe_alias, .. } = statement.as_mut() {
+                *describe_alias = DescribeAlias::Describe;
+            }
+        }
+        NativeStatement::CopyTo(copy) => {
+            if let CopyToSource::Query(query) = &mut copy.source {
+                cursor.normalise(query)?;
+                check_query(query, place)?;
+            }
+        }
+        NativeStatement::CreateExternalTable(_) | NativeStatement::Explain(_) | NativeStatement::Reset(_) => {}
+    }
+    Ok(Statement::Native(Box::new(statement)))
+}
+
+/// Statements that the parser reads and that could only mislead further on.
+fn check(statement: &SqlStatement, place: Location) -> Parse<()> {
+    match statement {
+        SqlStatement::Query(query) => check_query(query, place),
+        SqlStatement::CreateTable(_) => Err(SyntaxError::new("this form of CREATE TABLE is not understood", place)
+            .with_hint("write CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (…)")),
+        SqlStatement::ExplainTable {
+            hive_format: Some(_), ..
+        } => Err(SyntaxError::new("DESCRIBE has no EXTENDED or FORMATTED", place)
+            .with_hint("use DESCRIBE t for the columns and DESCRIBE DETAIL t for the table")),
+        _ => Ok(()),
+    }
+}
+
+/// A query must only read.
+pub(crate) fn check_query(query: &Query, place: Location) -> Parse<()> {
+    let name = match query.body.as_ref() {
+        SetExpr::Insert(_) => "INSERT",
+        SetExpr::Update(_) => "UPDATE",
+        SetExpr::Delete(_) => "DELETE",
+        SetExpr::Merge(_) => "MERGE",
+        _ => return Ok(()),
+    };
+    let hint = match name {
+        "INSERT" => "write INSERT INTO t WITH q AS (…) SELECT …",
+        "MERGE" => "write MERGE INTO t USING (WITH q AS (…) SELECT …) AS s ON …",
+        _ => "put the query into a subquery of WHERE, FROM or USING",
+    };
+    Err(SyntaxError::new(format!("WITH cannot stand before {name}"), place).with_hint(hint))
+}
+
+/// `DESCRIBE t`.
+pub(crate) fn describe_table(table_name: ObjectName) -> Statement {
+    let describe = SqlStatement::ExplainTable {
+        describe_alias: DescribeAlias::Describe,
+        hive_format: None,
+        has_table_keyword: false,
+        table_name,
+    };
+    Statement::Native(Box::new(NativeStatement::Statement(Box::new(describe))))
+}
