@@ -1,0 +1,186 @@
+//! The command line: arguments, prompt, scripts and printed rows. It knows the session and nothing below it.
+
+mod arguments;
+mod catalog;
+mod commands;
+mod completion;
+mod diagnostics;
+mod editor;
+mod exit;
+mod functions;
+mod generate;
+mod history;
+mod keywords;
+mod limits;
+mod progress;
+mod prompt;
+mod rows;
+mod settings;
+mod shell;
+mod statement;
+mod style;
+mod tokens;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use tokio::runtime::Runtime;
+
+use self::arguments::{Action, Arguments};
+use self::diagnostics::Source;
+use self::exit::ExitCode;
+use self::settings::Settings;
+use self::shell::Shell;
+use crate::error::{Error, Result};
+use crate::session::Session;
+
+/// The stack of a thread that plans and runs statements: plans can be deep. Only what is used takes memory.
+const STACK_SIZE: usize = 16 << 20;
+
+/// Runs the command line with the process's arguments, and returns the code that the process ends with.
+pub fn main() -> std::process::ExitCode {
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Success
+            }
+            .into();
+        }
+    };
+    let result = match &arguments.action {
+        Some(Action::Completions { shell }) => print(&generate::completions(*shell)),
+        Some(Action::Man) => generate::manual()
+            .map_err(|_| ExitCode::Failed)
+            .and_then(|text| print(&text)),
+        None => run(&arguments),
+    };
+    result.err().unwrap_or(ExitCode::Success).into()
+}
+
+fn print(text: &[u8]) -> Result<(), ExitCode> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text)
+        .and_then(|()| stdout.flush())
+        .map_err(|_| ExitCode::BrokenPipe)
+}
+
+/// Runs what the arguments ask for. Every error has been reported when this returns.
+fn run(arguments: &Arguments) -> Result<(), ExitCode> {
+    start_log();
+    // Every name on the command line is seen from where the program was started, so before the folder changes.
+    let lake = arguments.lake();
+    let files: Vec<PathBuf> = arguments.files.iter().map(|file| from_the_start(file)).collect();
+    let rc: Option<Vec<PathBuf>> = arguments
+        .rc
+        .as_ref()
+        .map(|files| files.iter().map(|file| from_the_start(file)).collect());
+
+    let opened = enter_data_path(arguments).and_then(|()| open(arguments, &lake));
+    let mut shell = opened.map_err(|(error, code)| {
+        let style = arguments.color.style_for(&std::io::stderr());
+        let _ = write!(std::io::stderr(), "{}", diagnostics::render(&error, None, style));
+        code.unwrap_or_else(|| error.kind().into())
+    })?;
+
+    let result = if !files.is_empty() || !arguments.commands.is_empty() {
+        shell.exit_on_interrupt();
+        run_given(&mut shell, &files, &arguments.commands)
+    } else if std::io::stdin().is_terminal() {
+        prompt::run(&mut shell, &lake, rc, arguments.color)
+    } else {
+        shell.exit_on_interrupt();
+        let begun = rc.unwrap_or_default().iter().try_for_each(|file| shell.run_file(file));
+        begun.and_then(|()| shell.run_script(&mut std::io::stdin().lock(), None))
+    };
+    if result == Err(ExitCode::Interrupted) {
+        // What was cancelled is not waited for.
+        shell.runtime.shutdown_background();
+    }
+    result
+}
+
+/// Runs the files, then the commands.
+fn run_given(shell: &mut Shell, files: &[PathBuf], commands: &[String]) -> Result<(), ExitCode> {
+    for file in files {
+        if file == Path::new("-") {
+            shell.run_script(&mut std::io::stdin().lock(), None)?;
+        } else {
+            shell.run_file(file)?;
+        }
+    }
+    for command in commands {
+        match command.trim().strip_prefix('\\') {
+            Some(backslash) => {
+                commands::run(shell, backslash)?;
+            }
+            None => shell.run_text(&Source::of(command.as_str()))?,
+        }
+    }
+    Ok(())
+}
+
+/// A file as seen from the folder in which the program was started.
+fn from_the_start(file: &Path) -> PathBuf {
+    if file == Path::new("-") {
+        return file.to_path_buf();
+    }
+    std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf())
+}
+
+/// An error with the code to exit with, where its kind does not give the right one.
+type Refusal = (Error, Option<ExitCode>);
+
+fn enter_data_path(arguments: &Arguments) -> Result<(), Refusal> {
+    let Some(folder) = &arguments.data_path else {
+        return Ok(());
+    };
+    std::env::set_current_dir(folder).map_err(|error| {
+        let message = format!("--data-path {}: {error}", folder.display());
+        (Error::invalid(message).with_source(error), Some(ExitCode::Usage))
+    })
+}
+
+fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
+    let usage = Some(ExitCode::Usage);
+    let options = arguments
+        .store_options()
+        .map_err(|message| (Error::invalid(message), usage))?;
+    let runtime = runtime().map_err(|error| (Error::internal(format!("cannot start threads: {error}")), None))?;
+    let mut builder = Session::builder().lake(lake).options(options);
+    if let Some(bytes) = arguments.memory_limit {
+        builder = builder.memory_limit(bytes);
+    }
+    let session = runtime.block_on(builder.build()).map_err(|error| (error, None))?;
+    limits::apply(session.context(), arguments).map_err(|error| (error, usage))?;
+
+    let settings = Settings {
+        format: arguments.format,
+        maxrows: arguments.maxrows,
+        quiet: arguments.quiet,
+    };
+    let style = arguments.color.style_for(&std::io::stderr());
+    Ok(Shell::new(session, runtime, settings, style))
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("posixlake")
+        .thread_stack_size(STACK_SIZE)
+        .build()
+}
+
+/// Logs to standard error what `POSIXLAKE_LOG` asks for; nothing without it.
+fn start_log() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("POSIXLAKE_LOG") {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .try_init();
+    }
+}
