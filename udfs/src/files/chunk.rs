@@ -1,9 +1,13 @@
 //! Cutting a stream of blocks into chunks of whole records, each with the number of its first line.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
 use memchr::memchr_iter;
 
 use super::error::{FileError, Result};
+use super::source::Blocks;
 
 /// A run of whole records.
 #[derive(Debug, Clone)]
@@ -54,7 +58,7 @@ pub(crate) trait Boundaries: Send {
 /// Cuts blocks into chunks.
 pub(crate) struct Splitter<B> {
     boundaries: B,
-    label: std::sync::Arc<str>,
+    label: Arc<str>,
     rest: BytesMut,
     seen: usize,
     line: u64,
@@ -64,7 +68,7 @@ pub(crate) struct Splitter<B> {
 
 impl<B: Boundaries> Splitter<B> {
     /// A splitter for the file `label` that passes over its first `skip_lines` lines.
-    pub(crate) fn new(boundaries: B, label: std::sync::Arc<str>, skip_lines: usize) -> Self {
+    pub(crate) fn new(boundaries: B, label: Arc<str>, skip_lines: usize) -> Self {
         Self {
             boundaries,
             label,
@@ -193,6 +197,53 @@ impl<B: Boundaries> Splitter<B> {
             self.line,
             LONGEST_RECORD >> 20
         ))
+    }
+}
+
+/// The chunks of a file.
+pub(crate) struct Chunks<B> {
+    blocks: Blocks,
+    splitter: Splitter<B>,
+    returned: Option<Chunk>,
+    done: bool,
+}
+
+impl<B: Boundaries> Chunks<B> {
+    pub(crate) fn new(blocks: Blocks, splitter: Splitter<B>) -> Self {
+        Self {
+            blocks,
+            splitter,
+            returned: None,
+            done: false,
+        }
+    }
+
+    /// The next chunk; nothing at the end of the file.
+    ///
+    /// # Errors
+    /// As reading, unpacking and cutting have.
+    pub(crate) async fn next(&mut self) -> Result<Option<Chunk>> {
+        if let Some(chunk) = self.returned.take() {
+            return Ok(Some(chunk));
+        }
+        while !self.done {
+            let chunk = match self.blocks.try_next().await? {
+                Some(block) => self.splitter.push(block)?,
+                None => {
+                    self.done = true;
+                    self.splitter.finish()?
+                }
+            };
+            if chunk.is_some() {
+                return Ok(chunk);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes `chunk` the next one, if anything is in it.
+    pub(crate) fn put_back(&mut self, chunk: Chunk) {
+        self.returned = Some(chunk).filter(|chunk| !chunk.bytes.is_empty());
     }
 }
 

@@ -14,10 +14,12 @@ pub(crate) fn is_pattern(text: &str) -> bool {
 pub(crate) struct Glob(Regex);
 
 impl Glob {
+    /// Compiles `pattern`, which errors call `written`.
+    ///
     /// # Errors
     /// An open bracket or brace without its end.
-    pub(crate) fn new(pattern: &str) -> Result<Self> {
-        let wrong = |why: &str| FileError::invalid(format!("pattern '{pattern}': {why}"));
+    pub(crate) fn new(pattern: &str, written: &str) -> Result<Self> {
+        let wrong = |why: &str| FileError::invalid(format!("pattern '{written}': {why}"));
         let mut expression = String::from("(?s)^");
         let mut characters = pattern.chars().peekable();
         let mut braces = 0usize;

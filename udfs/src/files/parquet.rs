@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -31,7 +31,12 @@ pub(crate) async fn open(state: &dyn Session, files: &[FoundFile]) -> Result<Arc
             }
         });
     }
-    let (schema, first) = merged.ok_or_else(|| FileError::invalid("no file to read"))?;
+    let (mut schema, first) = merged.ok_or_else(|| FileError::invalid("no file to read"))?;
+    if files.len() > 1 {
+        // A file that does not have a column has NULL there, whatever the others promise.
+        let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
+        schema = Schema::new(schema.fields().iter().map(nullable).collect::<Vec<_>>());
+    }
     let failed = |error: datafusion::error::DataFusionError| FileError::data(format!("{first}: {error}"));
     let urls = files.iter().map(listing_url).collect::<Result<Vec<_>>>()?;
     let options = ListingOptions::new(Arc::new(format)).with_file_extension("");

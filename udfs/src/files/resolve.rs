@@ -217,7 +217,7 @@ async fn resolve(state: &dyn Session, written: &str, format: Option<FileFormat>)
 }
 
 async fn pattern(store: &dyn ObjectStore, location: &Location<'_>) -> Result<Vec<FoundFile>> {
-    let glob = Glob::new(&location.key)?;
+    let glob = Glob::new(&location.key, location.written)?;
     let fixed: Vec<&str> = location.key.split('/').take_while(|part| !is_pattern(part)).collect();
     let base = location.path(&fixed.join("/"))?;
     let levels: Vec<&str> = location.key.split('/').skip(fixed.len()).collect();
@@ -250,7 +250,7 @@ async fn walk(
         return Ok(files);
     };
     for level in inner.iter().map(Some).chain([None]) {
-        let level = level.map(|level| Glob::new(level)).transpose()?;
+        let level = level.map(|level| Glob::new(level, location.written)).transpose()?;
         let mut below = Vec::new();
         for folder in &folders {
             let prefix = (!folder.as_ref().is_empty()).then_some(folder);

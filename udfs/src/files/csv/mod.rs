@@ -13,14 +13,15 @@ mod infer;
 mod sample;
 mod tokenize;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
-use super::chunk::{Chunk, QuotedLines, Splitter};
+use super::chunk::{Chunk, Chunks, QuotedLines, Splitter};
 use super::compression::Compression;
 use super::error::{FileError, FileErrorKind, Result, clip, did_you_mean};
 use super::exec::{Job, Scan, TextReader};
@@ -135,14 +136,14 @@ impl TextReader for CsvTable {
         scan: Arc<Scan>,
     ) -> BoxStream<'static, Result<Job>> {
         let label = Arc::clone(&file.label);
-        let chunks = Chunks::new(&self, self.blocks(store, &file, Some(&scan)), &label);
+        let chunks = chunks_of(&self, self.blocks(store, &file, Some(&scan)), &label);
         let state = (chunks, None::<Arc<Layout>>);
         futures::stream::try_unfold(state, move |(mut chunks, mut layout)| {
             let (table, label, scan) = (Arc::clone(&self), Arc::clone(&label), Arc::clone(&scan));
             async move {
                 if layout.is_none() {
                     let names = if table.header {
-                        Some(chunks.header(&table).await?)
+                        Some(take_header(&mut chunks, &table, &label).await?)
                     } else {
                         None
                     };
@@ -170,104 +171,75 @@ fn empty(label: &str) -> FileError {
     )
 }
 
-/// The chunks of a file, its header taken off.
-struct Chunks {
-    blocks: Blocks,
-    splitter: Splitter<QuotedLines>,
-    pending: Option<Chunk>,
-    done: bool,
-    label: Arc<str>,
+/// The chunks of a file that is read as `table`.
+fn chunks_of(table: &CsvTable, blocks: Blocks, label: &Arc<str>) -> Chunks<QuotedLines> {
+    let Dialect {
+        delimiter,
+        quote,
+        escape,
+        comment,
+    } = table.dialect;
+    let boundaries = QuotedLines::new(delimiter, quote, escape, comment);
+    Chunks::new(blocks, Splitter::new(boundaries, Arc::clone(label), table.skip))
 }
 
-impl Chunks {
-    fn new(table: &CsvTable, blocks: Blocks, label: &Arc<str>) -> Self {
-        let Dialect {
-            delimiter,
-            quote,
-            escape,
-            comment,
-        } = table.dialect;
-        let boundaries = QuotedLines::new(delimiter, quote, escape, comment);
-        let splitter = Splitter::new(boundaries, Arc::clone(label), table.skip);
-        Self {
-            blocks,
-            splitter,
-            pending: None,
-            done: false,
-            label: Arc::clone(label),
-        }
-    }
-
-    async fn next(&mut self) -> Result<Option<Chunk>> {
-        if let Some(chunk) = self.pending.take() {
-            return Ok(Some(chunk));
-        }
-        while !self.done {
-            let chunk = match self.blocks.try_next().await? {
-                Some(block) => self.splitter.push(block)?,
-                None => {
-                    self.done = true;
-                    self.splitter.finish()?
-                }
+/// The names in the first record, which is taken off; nothing for a file without a record.
+async fn take_header(chunks: &mut Chunks<QuotedLines>, table: &CsvTable, label: &str) -> Result<Option<Vec<String>>> {
+    while let Some(chunk) = chunks.next().await? {
+        let mut tokens = Tokenizer::new(&chunk.bytes, table.dialect, false);
+        let mut fields = Vec::new();
+        let record = tokens.record(|_| true, &mut fields);
+        if let Some((start, _)) = record.map_err(|broken| broken_error(label, &chunk, broken, &[]))? {
+            let end = tokens.position();
+            let head = Chunk {
+                bytes: chunk.bytes.slice(..end),
+                first_line: chunk.first_line,
             };
-            if chunk.is_some() {
-                return Ok(chunk);
-            }
-        }
-        Ok(None)
-    }
-
-    /// The names in the first record, which is taken off; nothing for a file without a record.
-    async fn header(&mut self, table: &CsvTable) -> Result<Option<Vec<String>>> {
-        while let Some(chunk) = self.next().await? {
-            let text = utf8(&chunk, &self.label, &table.dialect, &[])?;
-            let mut tokens = Tokenizer::new(text.as_bytes(), table.dialect, false);
-            let mut fields = Vec::new();
-            let record = tokens.record(|_| true, &mut fields);
-            if record
-                .map_err(|broken| broken_error(&self.label, &chunk, broken, &[]))?
-                .is_some()
+            let text = utf8(&head, label, &table.dialect, &[])?;
+            let names = header_names(&table.dialect, text, &fields);
+            if !table.named
+                && let Some(why) = duplicate(&names)
             {
-                let names = header_names(&table.dialect, text, &fields).map_err(|why| {
-                    FileError::schema(format!(
-                        "{}, line {}: {why}",
-                        self.label,
-                        chunk.line_of(fields.first().map_or(0, |field| field.start()))
-                    ))
-                })?;
-                let rest = chunk.from(tokens.position());
-                self.pending = Some(rest).filter(|rest| !rest.bytes.is_empty());
-                return Ok(Some(names));
+                return Err(FileError::schema(format!(
+                    "{label}, line {}: {why}",
+                    chunk.line_of(start)
+                )));
             }
+            chunks.put_back(chunk.from(end));
+            return Ok(Some(names));
         }
-        Ok(None)
     }
+    Ok(None)
 }
 
-fn header_names(dialect: &Dialect, text: &str, fields: &[Field]) -> Result<Vec<String>, String> {
-    let mut names: Vec<String> = Vec::with_capacity(fields.len());
-    for (position, field) in fields.iter().enumerate() {
+fn header_names(dialect: &Dialect, text: &str, fields: &[Field]) -> Vec<String> {
+    let name = |(position, field): (usize, &Field)| {
         let raw = field.raw(text);
         let name = match (field.is_escaped(), field.is_quoted()) {
             (true, _) => dialect.unescape(raw),
             (false, true) => raw.to_string(),
             (false, false) => raw.trim().to_string(),
         };
-        let name = if name.is_empty() {
+        if name.is_empty() {
             format!("column{}", position + 1)
         } else {
             name
-        };
-        if let Some(first) = names.iter().position(|known| *known == name) {
-            return Err(format!(
-                "the header has the name {name} twice, for columns {} and {}; name the columns: columns => '…'",
-                first + 1,
-                position + 1
-            ));
         }
-        names.push(name);
-    }
-    Ok(names)
+    };
+    fields.iter().enumerate().map(name).collect()
+}
+
+/// What is wrong with `names` if one is there twice.
+fn duplicate(names: &[String]) -> Option<String> {
+    let mut seen = HashMap::with_capacity(names.len());
+    names.iter().enumerate().find_map(|(position, name)| {
+        let first = seen.insert(name, position)?;
+        Some(format!(
+            "the header has the name {name} twice, for columns {} and {}; name the columns: columns => '…'",
+            first + 1,
+            position + 1
+        ))
+    })
 }
 
 /// The text of a chunk.

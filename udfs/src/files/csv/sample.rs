@@ -12,7 +12,7 @@ use super::super::types::with_strings;
 use super::super::values::{ValueRules, is_readable};
 use super::infer::Kinds;
 use super::tokenize::Tokenizer;
-use super::{Chunks, Column, CsvTable, broken_error, check_named, dialect_of, empty, utf8};
+use super::{Column, CsvTable, broken_error, check_named, chunks_of, dialect_of, empty, take_header, utf8};
 
 /// What a file shows of its columns.
 struct Sample {
@@ -163,13 +163,13 @@ async fn sample_file(
 ) -> Result<Sample> {
     let options = &request.options;
     let label = &file.label;
-    let mut chunks = Chunks::new(table, table.blocks(file.open(state)?, file, None), label);
+    let mut chunks = chunks_of(table, table.blocks(file.open(state)?, file, None), label);
     let mut names: Option<Vec<String>> = options
         .columns
         .as_ref()
         .map(|columns| columns.iter().map(|(name, _)| name.clone()).collect());
     if table.header {
-        match (chunks.header(table).await?, &names) {
+        match (take_header(&mut chunks, table, label).await?, &names) {
             (None, Some(_)) => {}
             (None, None) => return Err(empty(label)),
             (Some(header), None) => names = Some(header),
