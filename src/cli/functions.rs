@@ -92,11 +92,10 @@ pub(crate) fn describe(shell: &mut Shell, name: &str) -> Result<(), ExitCode> {
     let wanted = name.trim_end_matches("()").to_lowercase();
     let all = functions(&shell.session.context().state());
     let Some(function) = all.get(&wanted) else {
-        let near = all.keys().max_by(|a, b| {
-            let likeness = |other: &str| strsim::jaro_winkler(&wanted, other);
-            likeness(a).total_cmp(&likeness(b))
-        });
-        let near = near.filter(|near| strsim::jaro_winkler(&wanted, near) > 0.8);
+        let near = all
+            .keys()
+            .max_by(|a, b| likeness(&wanted, a).total_cmp(&likeness(&wanted, b)));
+        let near = near.filter(|near| likeness(&wanted, near) > 0.8);
         let suggestion = near.map_or_else(|| "\\h lists them".to_string(), |near| format!("did you mean {near}?"));
         return Err(shell.report(
             &Error::not_found(format!("there is no function {name}; {suggestion}")),
@@ -105,6 +104,12 @@ pub(crate) fn describe(shell: &mut Shell, name: &str) -> Result<(), ExitCode> {
     };
     let text = described(&wanted, function);
     shell.print(text.as_bytes())
+}
+
+/// How much a name is like what was typed; one that goes on where that ends comes first.
+fn likeness(typed: &str, name: &str) -> f64 {
+    let continued = if name.starts_with(typed) { 1.0 } else { 0.0 };
+    strsim::jaro_winkler(typed, name) + continued
 }
 
 fn described(name: &str, function: &Function) -> String {

@@ -29,9 +29,14 @@ pub(crate) fn manual() -> io::Result<Vec<u8>> {
     manual.render_synopsis_section(&mut text)?;
     manual.render_description_section(&mut text)?;
     manual.render_options_section(&mut text)?;
-    manual.render_subcommands_section(&mut text)?;
 
     let mut sections = Roff::new();
+    let command = Arguments::full_command();
+    let subcommands = command.get_subcommands().map(|subcommand| {
+        let meaning = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+        (format!("posixlake {}", subcommand.get_name()), meaning)
+    });
+    section(&mut sections, "SUBCOMMANDS", subcommands);
     section(&mut sections, "COMMANDS AT THE PROMPT", COMMANDS);
     section(&mut sections, "ENVIRONMENT", ENVIRONMENT);
     let codes = ExitCode::ALL.map(|code| (code.number().to_string(), code.meaning()));
@@ -41,11 +46,11 @@ pub(crate) fn manual() -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn section<T: Into<String>, const N: usize>(roff: &mut Roff, title: &str, entries: [(T, &str); N]) {
+fn section<T: Into<String>, M: Into<String>>(roff: &mut Roff, title: &str, entries: impl IntoIterator<Item = (T, M)>) {
     roff.control("SH", [title]);
     for (term, meaning) in entries {
         roff.control("TP", []);
-        roff.text([bold(term.into())]);
+        roff.text([bold(term)]);
         roff.text([roman(meaning)]);
     }
 }

@@ -24,18 +24,14 @@ mod tokens;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use tokio::runtime::Runtime;
-
 use self::arguments::{Action, Arguments};
+use self::commands::Next;
 use self::diagnostics::Source;
 use self::exit::ExitCode;
 use self::settings::Settings;
-use self::shell::Shell;
+use self::shell::{Runtimes, Shell};
 use crate::error::{Error, Result};
 use crate::session::Session;
-
-/// The stack of a thread that plans and runs statements: plans can be deep. Only what is used takes memory.
-const STACK_SIZE: usize = 16 << 20;
 
 /// Runs the command line with the process's arguments, and returns the code that the process ends with.
 pub fn main() -> std::process::ExitCode {
@@ -97,9 +93,9 @@ fn run(arguments: &Arguments) -> Result<(), ExitCode> {
         let begun = rc.unwrap_or_default().iter().try_for_each(|file| shell.run_file(file));
         begun.and_then(|()| shell.run_script(&mut std::io::stdin().lock(), None))
     };
-    if result == Err(ExitCode::Interrupted) {
+    if matches!(result, Err(ExitCode::Interrupted | ExitCode::BrokenPipe)) {
         // What was cancelled is not waited for.
-        shell.runtime.shutdown_background();
+        shell.runtimes.workers.shutdown_background();
     }
     result
 }
@@ -116,7 +112,9 @@ fn run_given(shell: &mut Shell, files: &[PathBuf], commands: &[String]) -> Resul
     for command in commands {
         match command.trim().strip_prefix('\\') {
             Some(backslash) => {
-                commands::run(shell, backslash)?;
+                if commands::run(shell, backslash)? == Next::Quit {
+                    return Ok(());
+                }
             }
             None => shell.run_text(&Source::of(command.as_str()))?,
         }
@@ -150,12 +148,13 @@ fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
     let options = arguments
         .store_options()
         .map_err(|message| (Error::invalid(message), usage))?;
-    let runtime = runtime().map_err(|error| (Error::internal(format!("cannot start threads: {error}")), None))?;
+    let runtimes =
+        Runtimes::start().map_err(|error| (Error::internal(format!("cannot start threads: {error}")), None))?;
     let mut builder = Session::builder().lake(lake).options(options);
     if let Some(bytes) = arguments.memory_limit {
         builder = builder.memory_limit(bytes);
     }
-    let session = runtime.block_on(builder.build()).map_err(|error| (error, None))?;
+    let session = runtimes.workers.block_on(builder.build()).map_err(|error| (error, None))?;
     limits::apply(session.context(), arguments).map_err(|error| (error, usage))?;
 
     let settings = Settings {
@@ -164,15 +163,7 @@ fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
         quiet: arguments.quiet,
     };
     let style = arguments.color.style_for(&std::io::stderr());
-    Ok(Shell::new(session, runtime, settings, style))
-}
-
-fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("posixlake")
-        .thread_stack_size(STACK_SIZE)
-        .build()
+    Ok(Shell::new(session, runtimes, settings, style))
 }
 
 /// Logs to standard error what `POSIXLAKE_LOG` asks for; nothing without it.

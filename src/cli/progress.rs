@@ -87,7 +87,7 @@ impl Progress {
         let before = Instant::now();
         if bar.is_hidden() {
             bar.set_draw_target(ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
                 bar.set_style(style);
             }
             if let Some(plan) = self.plan.clone() {
@@ -97,7 +97,6 @@ impl Progress {
         }
         let done = self.plan.as_ref().map(done_of);
         bar.set_message(message(done, self.total.get().copied(), self.started.elapsed()));
-        bar.tick();
         self.due = Instant::now() + INTERVAL.max(before.elapsed() * SHARE);
     }
 

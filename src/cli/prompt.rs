@@ -122,7 +122,7 @@ fn editor(shell: &Shell, color: ColorChoice) -> rustyline::Result<LineEditor> {
         })
         .build();
     let mut editor = Editor::with_config(config)?;
-    let catalog = Catalog::new(shell.session.clone(), shell.runtime.handle().clone());
+    let catalog = Catalog::new(shell.session.clone(), shell.runtimes.workers.handle().clone());
     editor.set_helper(Some(SqlHelper::new(catalog, style)));
     Ok(editor)
 }

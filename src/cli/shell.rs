@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::RecordBatch;
 use datafusion_cli::print_options::MaxRows;
 use posixlake_sql::Parsed;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::commands;
@@ -25,10 +25,39 @@ use crate::session::Session;
 /// How deep `\i` may go: a file that includes itself ends here.
 const MAXIMUM_DEPTH: usize = 32;
 
+/// The stack of a thread that plans and runs statements: plans can be deep. Only what is used takes memory.
+const STACK_SIZE: usize = 16 << 20;
+
+/// Two runtimes: a statement can keep every worker busy, and Ctrl-C and progress must not wait for that.
+pub(crate) struct Runtimes {
+    /// Where statements run.
+    pub(crate) workers: Runtime,
+    /// Where the main thread waits for them.
+    front: Runtime,
+}
+
+impl Runtimes {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let mut workers = Builder::new_multi_thread();
+        workers
+            .enable_all()
+            .thread_name("posixlake")
+            .thread_stack_size(STACK_SIZE);
+        Ok(Self {
+            workers: workers.build()?,
+            front: Builder::new_current_thread().enable_all().build()?,
+        })
+    }
+}
+
 /// A session with a way to show results. Whatever fails is reported before it is returned.
 pub(crate) struct Shell {
     pub(crate) session: Session,
-    pub(crate) runtime: Runtime,
+    pub(crate) runtimes: Runtimes,
     pub(crate) settings: Settings,
     /// How standard error is written.
     pub(crate) style: Style,
@@ -39,10 +68,10 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn new(session: Session, runtime: Runtime, settings: Settings, style: Style) -> Self {
+    pub(crate) fn new(session: Session, runtimes: Runtimes, settings: Settings, style: Style) -> Self {
         Self {
             session,
-            runtime,
+            runtimes,
             settings,
             style,
             signal: None,
@@ -54,7 +83,7 @@ impl Shell {
     /// From now on, Ctrl-C between statements ends the process: a script that waits for its input can be stopped too.
     pub(crate) fn exit_on_interrupt(&self) {
         let busy = Arc::clone(&self.busy);
-        self.runtime.spawn(async move {
+        self.runtimes.workers.spawn(async move {
             let Ok(mut interrupts) = signal(SignalKind::interrupt()) else {
                 return;
             };
@@ -170,9 +199,15 @@ impl Shell {
     fn run_statement(&mut self, statement: &Parsed, source: &Source) -> Result<(), ExitCode> {
         let outcome = match self.listen() {
             Ok(mut interrupts) => {
-                let run = statement::run(&self.session, statement, &self.settings, &mut interrupts);
+                let run = statement::run(
+                    &self.session,
+                    self.runtimes.workers.handle(),
+                    statement,
+                    &self.settings,
+                    &mut interrupts,
+                );
                 self.busy.store(true, Ordering::SeqCst);
-                let outcome = self.runtime.block_on(run);
+                let outcome = self.runtimes.front.block_on(run);
                 self.busy.store(false, Ordering::SeqCst);
                 self.signal = Some(interrupts);
                 outcome
@@ -202,7 +237,7 @@ impl Shell {
         if let Some(signal) = self.signal.take() {
             return Ok(signal);
         }
-        let _runtime = self.runtime.enter();
+        let _runtime = self.runtimes.front.enter();
         signal(SignalKind::interrupt())
     }
 

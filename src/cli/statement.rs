@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion_cli::print_options::MaxRows;
 use futures::StreamExt;
 use posixlake_sql::{Parsed, Statement};
+use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -64,12 +65,17 @@ struct Started {
     show_all: bool,
 }
 
-/// Runs a statement and prints its rows on standard output. A signal cancels it.
-pub(crate) async fn run(session: &Session, parsed: &Parsed, settings: &Settings, signal: &mut Signal) -> Outcome {
+/// Runs a statement on the workers and prints its rows on standard output. A signal cancels it.
+pub(crate) async fn run(
+    session: &Session,
+    workers: &Handle,
+    parsed: &Parsed,
+    settings: &Settings,
+    signal: &mut Signal,
+) -> Outcome {
     let began = Instant::now();
     let (sender, mut events) = mpsc::channel(2);
-    // In a task of its own, a statement that computes for long without a pause cannot keep Ctrl-C from being seen.
-    let mut task = AbortOnDrop(tokio::spawn(produce(session.clone(), parsed.clone(), sender)));
+    let mut task = AbortOnDrop(workers.spawn(produce(session.clone(), parsed.clone(), sender)));
     let mut printer = Printer::new(*settings);
 
     loop {

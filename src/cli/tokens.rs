@@ -252,7 +252,7 @@ mod tests {
         fn the_tokens_are_the_text(text in "[ -~\\n\\u{e4}\\u{4e2d}]{0,60}") {
             let tokens = tokenize(&text);
             let joined: String = tokens.iter().map(|token| token.text).collect();
-            prop_assert_eq!(joined, text);
+            prop_assert_eq!(&joined, &text);
             prop_assert!(tokens.iter().all(|token| !token.text.is_empty()));
         }
     }

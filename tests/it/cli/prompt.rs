@@ -9,7 +9,7 @@ use super::World;
 
 const PROMPT: &str = "lake> ";
 const CONTINUATION: &str = "   -> ";
-/// Ctrl-C, Ctrl-D and the arrow up.
+/// The arrow key.
 const UP: &str = "\x1b[A";
 
 /// Starts the program and waits for its prompt.
@@ -113,7 +113,7 @@ fn tab_completes_keywords_tables_columns_functions_and_files() {
     }
     terminal.send_line("SELECT *").unwrap();
     terminal.exp_string(CONTINUATION).unwrap();
-    terminal.send("FROM sightings WHERE win\t").unwrap();
+    terminal.send("FROM sightings WHERE wings\t").unwrap();
     terminal.flush().unwrap();
     terminal.exp_string("WHERE wingspan").unwrap();
     terminal.send_control('c').unwrap();
@@ -188,6 +188,7 @@ fn keywords_are_coloured_while_they_are_typed() {
     terminal.exp_string("\u{1b}[1;34mSELECT\u{1b}[0m").unwrap();
     terminal.exp_string("\u{1b}[32m'x'\u{1b}[0m").unwrap();
     terminal.send_control('c').unwrap();
+    terminal.exp_string(PROMPT).unwrap();
     terminal.send_control('d').unwrap();
     terminal.exp_eof().unwrap();
 }
