@@ -4,7 +4,9 @@ use std::fmt;
 
 use datafusion::error::DataFusionError;
 use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::TransactionError;
 use posixlake_sql::{Location, SyntaxError};
+use posixlake_udfs::{FileError, FileErrorKind};
 
 /// The result of everything public.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -143,7 +145,13 @@ impl From<DataFusionError> for Error {
                 Ok(ours) => *ours,
                 Err(other) => match other.downcast::<DeltaTableError>() {
                     Ok(delta) => (*delta).into(),
-                    Err(other) => Error::new(kind, other.to_string()).with_source(other),
+                    Err(other) => match other.downcast::<FileError>() {
+                        Ok(file) => (*file).into(),
+                        Err(other) => match other.downcast::<DataFusionError>() {
+                            Ok(inner) => (*inner).into(),
+                            Err(other) => Error::new(kind, other.to_string()).with_source(other),
+                        },
+                    },
                 },
             },
             DataFusionError::Context(context, inner) => {
@@ -176,9 +184,27 @@ impl From<DataFusionError> for Error {
 
 /// DataFusion's message without its `Error during planning: ` and its like, which say where in DataFusion it arose.
 fn message_of(error: &DataFusionError) -> String {
+    const PREFIXES: [&str; 13] = [
+        "Error during planning: ",
+        "Execution error: ",
+        "Schema error: ",
+        "SQL error: ",
+        "This feature is not implemented: ",
+        "Invalid or Unsupported Configuration: ",
+        "Resources exhausted: ",
+        "Arrow error: ",
+        "Parquet error: ",
+        "Object Store error: ",
+        "IO error: ",
+        "External error: ",
+        "Substrait error: ",
+    ];
     let text = error.strip_backtrace();
-    let prefix = error.error_prefix();
-    text.strip_prefix(prefix).unwrap_or(&text).trim().to_string()
+    let mut rest = text.as_str();
+    while let Some(stripped) = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
+        rest = stripped;
+    }
+    rest.trim().to_string()
 }
 
 /// Looks for our error below errors that are shared and cannot be taken apart.
@@ -187,6 +213,9 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<(ErrorKind, St
     while let Some(error) = next {
         if let Some(ours) = error.downcast_ref::<Error>() {
             return Some((ours.kind, ours.message.clone()));
+        }
+        if let Some(file) = error.downcast_ref::<FileError>() {
+            return Some((kind_of_file(file), file.to_string()));
         }
         next = error.source();
     }
@@ -223,20 +252,43 @@ fn kind_of_datafusion(error: &DataFusionError) -> ErrorKind {
     }
 }
 
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Error::new(kind_of_file(&error), error.to_string()).with_source(error)
+    }
+}
+
+fn kind_of_file(error: &FileError) -> ErrorKind {
+    match error.kind() {
+        FileErrorKind::NotFound => ErrorKind::NotFound,
+        FileErrorKind::Schema => ErrorKind::Schema,
+        FileErrorKind::Unsupported => ErrorKind::Unsupported,
+        FileErrorKind::Storage => ErrorKind::Storage,
+        _ => ErrorKind::Invalid,
+    }
+}
+
 impl From<DeltaTableError> for Error {
     fn from(error: DeltaTableError) -> Self {
         use DeltaTableError as E;
         let kind = match &error {
             E::NotATable(_) | E::InvalidVersion(_) => ErrorKind::NotFound,
             E::VersionAlreadyExists(_) | E::VersionMismatch { .. } => ErrorKind::Conflict,
-            E::Transaction { .. } => ErrorKind::Conflict,
+            E::Transaction { source } => match source {
+                TransactionError::UnsupportedTableFeatures(_) | TransactionError::TableFeaturesRequired(_) => {
+                    ErrorKind::Unsupported
+                }
+                TransactionError::DeltaTableAppendOnly | TransactionError::SerializeLogJson { .. } => ErrorKind::Invalid,
+                TransactionError::ObjectStore { .. } | TransactionError::LogStoreError { .. } => ErrorKind::Storage,
+                _ => ErrorKind::Conflict,
+            },
             E::ObjectStore { source } => match source {
                 object_store::Error::NotFound { .. } => ErrorKind::NotFound,
                 _ => ErrorKind::Storage,
             },
             E::Io { .. } => ErrorKind::Storage,
             E::InvalidData { .. } => ErrorKind::Constraint,
-            E::SchemaMismatch { .. } | E::Schema { .. } => ErrorKind::Schema,
+            E::SchemaMismatch { .. } => ErrorKind::Schema,
             E::InvalidJsonLog { .. } | E::InvalidStatsJson { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Invalid,
         };

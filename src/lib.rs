@@ -1,8 +1,16 @@
 //! posixlake: a folder or bucket of Delta Lake tables as one SQL database that is also a file system.
 
+mod catalog;
+pub mod cli;
+mod commands;
+mod dml;
 mod error;
+mod log;
+mod plan;
 mod session;
+mod store;
+mod table;
 
 pub use error::{Error, ErrorKind, Result};
 pub use posixlake_sql as sql;
-pub use session::{Session, SessionBuilder};
+pub use session::{Session, SessionBuilder, install};

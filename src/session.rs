@@ -1,20 +1,30 @@
 //! The one entry: text to statement, statement to plan, plan to rows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use posixlake_sql::Parsed;
 
+use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
 use crate::error::{Error, Result};
+use crate::plan::{Planner, PreparedStatements, Relations};
+use crate::store::Stores;
 
 /// What a session is opened with.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct SessionBuilder {
     location: Option<String>,
     options: HashMap<String, String>,
     memory_limit: Option<usize>,
+    config: Option<SessionConfig>,
+    runtime: Option<RuntimeEnvBuilder>,
 }
 
 impl SessionBuilder {
@@ -39,12 +49,46 @@ impl SessionBuilder {
         self
     }
 
+    /// DataFusion's settings to start from; the catalog's names and the information schema are posixlake's.
+    #[must_use]
+    pub fn config(mut self, config: SessionConfig) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// The runtime's parts to start from (memory pool, disk manager); the object stores are posixlake's.
+    #[must_use]
+    pub fn runtime(mut self, runtime: RuntimeEnvBuilder) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
     /// Opens the session.
     ///
     /// # Errors
-    /// Where the location is not one that can be read.
+    /// Where the location is not one that can be read, or a setting is unknown.
     pub async fn build(self) -> Result<Session> {
-        Ok(Session { context: SessionContext::new() })
+        let stores = Arc::new(Stores::new(self.options)?);
+        let lake = Arc::new(Lake::open(self.location.as_deref(), stores.clone()).await?);
+        let mut runtime = self.runtime.unwrap_or_default().with_object_store_registry(stores);
+        if let Some(bytes) = self.memory_limit {
+            runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
+        }
+        let mut config = self
+            .config
+            .unwrap_or_default()
+            .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true);
+        if config.options().extensions.get::<LakeOptions>().is_none() {
+            config.options_mut().extensions.insert(LakeOptions::default());
+        }
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime.build_arc()?)
+            .with_default_features()
+            .build();
+        Session::on(SessionContext::new_with_state(state), lake)
     }
 }
 
@@ -52,12 +96,25 @@ impl SessionBuilder {
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
+    lake: Arc<Lake>,
+    prepared: Arc<PreparedStatements>,
 }
 
 impl Session {
     /// A builder with defaults.
     pub fn builder() -> SessionBuilder {
         SessionBuilder::default()
+    }
+
+    /// Puts the lake and its functions into a context.
+    fn on(context: SessionContext, lake: Arc<Lake>) -> Result<Self> {
+        lake.set_state(context.state_weak_ref());
+        context.register_catalog(CATALOG, Arc::new(LakeCatalog::new(lake.clone())));
+        posixlake_udfs::register(&context);
+        crate::table::register_functions(&context, &lake);
+        // Whoever plans without a session's planner, in a dialect that parses AS OF, must not get the latest rows for it.
+        context.register_relation_planner(Arc::new(Relations::default()))?;
+        Ok(Self { context, lake, prepared: Arc::default() })
     }
 
     /// The DataFusion context below: catalogs, functions, settings.
@@ -70,7 +127,7 @@ impl Session {
     /// # Errors
     /// A missing table or column, an unsupported clause, a wrong type.
     pub async fn plan(&self, statement: &Parsed) -> Result<LogicalPlan> {
-        Err(Error::unsupported(format!("cannot plan {}", statement.text)))
+        Planner::new(self.context.state(), self.lake.clone(), self.prepared.clone()).plan(statement).await
     }
 
     /// The statement as a lazy DataFrame: effects happen when its rows are asked for.
@@ -94,4 +151,116 @@ impl Session {
             (Some(_), false) => Err(Error::invalid("more than one statement in the text; run them one by one")),
         }
     }
+
+    /// Waits for work behind the session's statements (checkpoints, log clean-up). A session that is dropped without it
+    /// leaves such work to the next one.
+    pub async fn close(&self) {
+        self.lake.background().finish().await;
+    }
+}
+
+/// Puts the lake at `location` into a context that stands: as catalog `lake`, with its functions. Statements of
+/// posixlake's own run through the session that is returned; plain queries and INSERT also through the context.
+///
+/// # Errors
+/// As [`SessionBuilder::build`].
+pub async fn install(context: &SessionContext, location: &str, options: HashMap<String, String>) -> Result<Session> {
+    let stores = Arc::new(Stores::new(options)?);
+    let lake = Arc::new(Lake::open(Some(location), stores).await?);
+    {
+        let state = context.state_ref();
+        let mut state = state.write();
+        let config = state.config_mut();
+        if config.options().extensions.get::<LakeOptions>().is_none() {
+            config.options_mut().extensions.insert(LakeOptions::default());
+        }
+        config.options_mut().catalog.default_catalog = CATALOG.to_string();
+        config.options_mut().catalog.default_schema = DEFAULT_SCHEMA.to_string();
+        config.options_mut().catalog.information_schema = true;
+    }
+    Session::on(context.clone(), lake)
+}
+
+/// The settings `posixlake.…` of a session.
+#[derive(Debug, Clone)]
+struct LakeOptions {
+    partition_overwrite_mode: String,
+    retention_check: bool,
+}
+
+impl Default for LakeOptions {
+    fn default() -> Self {
+        Self { partition_overwrite_mode: "static".to_string(), retention_check: true }
+    }
+}
+
+impl ConfigExtension for LakeOptions {
+    const PREFIX: &'static str = "posixlake";
+}
+
+impl ExtensionOptions for LakeOptions {
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn std::any::Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> datafusion::error::Result<()> {
+        let refuse = |expected: &str| {
+            Err(Error::invalid(format!("posixlake.{key} takes {expected}; '{value}' was given")).into())
+        };
+        match (key, value.to_ascii_lowercase().as_str()) {
+            ("partition_overwrite_mode", mode @ ("static" | "dynamic")) => {
+                self.partition_overwrite_mode = mode.to_string();
+                Ok(())
+            }
+            ("partition_overwrite_mode", _) => refuse("static or dynamic"),
+            ("vacuum_retention_check", "true") => {
+                self.retention_check = true;
+                Ok(())
+            }
+            ("vacuum_retention_check", "false") => {
+                self.retention_check = false;
+                Ok(())
+            }
+            ("vacuum_retention_check", _) => refuse("true or false"),
+            _ => Err(Error::not_found(format!(
+                "no setting posixlake.{key}; there are posixlake.partition_overwrite_mode and \
+                 posixlake.vacuum_retention_check"
+            ))
+            .into()),
+        }
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        vec![
+            ConfigEntry {
+                key: "posixlake.partition_overwrite_mode".to_string(),
+                value: Some(self.partition_overwrite_mode.clone()),
+                description: "what INSERT OVERWRITE of a partitioned table replaces: the whole table (static), or the \
+                              partitions that the new rows fall into (dynamic)",
+            },
+            ConfigEntry {
+                key: "posixlake.vacuum_retention_check".to_string(),
+                value: Some(self.retention_check.to_string()),
+                description: "whether VACUUM refuses a retention below the table's",
+            },
+        ]
+    }
+}
+
+/// Whether `INSERT OVERWRITE` replaces only the partitions that the new rows fall into.
+pub(crate) fn overwrites_partitions(options: &ConfigOptions) -> bool {
+    options.extensions.get::<LakeOptions>().is_some_and(|options| options.partition_overwrite_mode == "dynamic")
+}
+
+/// Whether `VACUUM` refuses a retention below the table's.
+pub(crate) fn checks_retention(options: &ConfigOptions) -> bool {
+    options.extensions.get::<LakeOptions>().is_none_or(|options| options.retention_check)
 }

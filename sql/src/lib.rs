@@ -1,19 +1,27 @@
 //! The SQL of posixlake as syntax alone: text to [`Statement`] and back, without I/O and without knowledge of Delta.
 
+mod bind;
 mod cursor;
 mod dialect;
+mod docs;
 mod error;
+mod keywords;
+mod kinds;
 mod names;
 mod parser;
 mod statement;
+mod text;
 mod tokens;
 mod types;
 mod versions;
 
 use datafusion::sql::sqlparser::ast::Expr;
 
+pub use bind::bind;
 pub use dialect::LakeDialect;
+pub use docs::{Section, Spelling, StatementDoc, statements};
 pub use error::{Location, SyntaxError};
+pub use keywords::keywords;
 pub use names::quote_identifier;
 pub use statement::*;
 pub use types::{StructField, TypeName};

@@ -9,7 +9,6 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
 use super::completion::{Completion, Names, complete};
-use super::keywords::KEYWORDS;
 use super::settings::format_names;
 use super::style::Style;
 use super::tokens::{TokenKind, tokenize};
@@ -19,22 +18,26 @@ pub(crate) struct SqlHelper<N> {
     /// The lines of the statement before the one that is typed.
     pub(crate) pending: String,
     names: N,
+    /// In upper case and in order.
+    keywords: Vec<&'static str>,
     files: FilenameCompleter,
     style: Style,
 }
 
 impl<N: Names> SqlHelper<N> {
     pub(crate) fn new(names: N, style: Style) -> Self {
+        let keywords = posixlake_sql::keywords().collect();
         Self {
             pending: String::new(),
             names,
+            keywords,
             files: FilenameCompleter::new(),
             style,
         }
     }
 
-    fn is_keyword(word: &str) -> bool {
-        KEYWORDS.binary_search(&word.to_uppercase().as_str()).is_ok()
+    fn is_keyword(&self, word: &str) -> bool {
+        self.keywords.binary_search(&word.to_uppercase().as_str()).is_ok()
     }
 
     /// What fits in a line that starts with a backslash.
@@ -75,7 +78,7 @@ impl<N: Names> Completer for SqlHelper<N> {
             return self.complete_command(line, position);
         }
         let text = format!("{}{line}", self.pending);
-        match complete(&text, self.pending.len() + position, &self.names, KEYWORDS) {
+        match complete(&text, self.pending.len() + position, &self.names, &self.keywords) {
             Completion::File => self.files.complete_path(line, position),
             Completion::Words(start, words) => match start.checked_sub(self.pending.len()) {
                 Some(start) => Ok((start, words.into_iter().map(pair).collect())),
@@ -100,7 +103,7 @@ impl<N: Names> Highlighter for SqlHelper<N> {
                 continue;
             };
             match token.kind {
-                TokenKind::Word if Self::is_keyword(token.text) => colored.push_str(&self.style.keyword(shown)),
+                TokenKind::Word if self.is_keyword(token.text) => colored.push_str(&self.style.keyword(shown)),
                 TokenKind::Text => colored.push_str(&self.style.string(shown)),
                 TokenKind::Number => colored.push_str(&self.style.number(shown)),
                 TokenKind::Comment => colored.push_str(&self.style.faint(shown)),

@@ -10,7 +10,6 @@ mod exit;
 mod functions;
 mod generate;
 mod history;
-mod keywords;
 mod limits;
 mod progress;
 mod prompt;
@@ -150,12 +149,9 @@ fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
         .map_err(|message| (Error::invalid(message), usage))?;
     let runtimes =
         Runtimes::start().map_err(|error| (Error::internal(format!("cannot start threads: {error}")), None))?;
-    let mut builder = Session::builder().lake(lake).options(options);
-    if let Some(bytes) = arguments.memory_limit {
-        builder = builder.memory_limit(bytes);
-    }
+    let config = limits::config(arguments).map_err(|error| (error, usage))?;
+    let builder = Session::builder().lake(lake).options(options).config(config).runtime(limits::runtime(arguments));
     let session = runtimes.workers.block_on(builder.build()).map_err(|error| (error, None))?;
-    limits::apply(session.context(), arguments).map_err(|error| (error, usage))?;
 
     let settings = Settings {
         format: arguments.format,

@@ -1,0 +1,145 @@
+//! Snapshots of tables: one a table, shared by all readers, brought up to date by one listing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use deltalake_core::{DeltaTable, DeltaTableError};
+use parking_lot::Mutex;
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::store::Stores;
+
+/// What a file of a snapshot takes in memory, roughly: its action with statistics, parsed and as text.
+const BYTES_PER_FILE: u64 = 2048;
+
+/// Snapshots are dropped, least recently used first, above this many bytes.
+const CAPACITY: u64 = 512 << 20;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    url: Url,
+    /// Absent for the latest.
+    version: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// Held while the table is read, so that a table is loaded once however many ask.
+    table: tokio::sync::Mutex<Option<DeltaTable>>,
+    last_used: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Tables that were opened, by location and version.
+#[derive(Debug)]
+pub(crate) struct SnapshotCache {
+    stores: Arc<Stores>,
+    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    clock: AtomicU64,
+}
+
+impl SnapshotCache {
+    pub(crate) fn new(stores: Arc<Stores>) -> Self {
+        Self { stores, slots: Mutex::default(), clock: AtomicU64::new(0) }
+    }
+
+    /// The table's latest state as of this call, or `None` where no table stands.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub(crate) async fn latest(&self, url: &Url) -> Result<Option<DeltaTable>> {
+        let key = Key { url: url.clone(), version: None };
+        let slot = self.slot(&key);
+        let mut held = slot.table.lock().await;
+        if let Some(table) = held.as_mut() {
+            // A table that was dropped and made again has a shorter log: then the known state is of no use.
+            if table.update_incremental(None).await.is_ok() {
+                let table = table.clone();
+                self.used(&slot, &table);
+                return Ok(Some(table));
+            }
+            *held = None;
+        }
+        let loaded = self.load(url, None).await?;
+        match &loaded {
+            Some(table) => {
+                *held = Some(table.clone());
+                self.used(&slot, table);
+            }
+            None => {
+                self.slots.lock().remove(&key);
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// The table at a version.
+    ///
+    /// # Errors
+    /// Where there is no such table or version, or it cannot be read any more.
+    pub(crate) async fn at(&self, url: &Url, version: u64) -> Result<DeltaTable> {
+        let slot = self.slot(&Key { url: url.clone(), version: Some(version) });
+        let mut held = slot.table.lock().await;
+        if let Some(table) = held.as_ref() {
+            self.used(&slot, table);
+            return Ok(table.clone());
+        }
+        match self.load(url, Some(version)).await? {
+            Some(table) => {
+                *held = Some(table.clone());
+                self.used(&slot, &table);
+                Ok(table)
+            }
+            None => Err(Error::not_found(format!("no Delta table at '{url}'"))),
+        }
+    }
+
+    /// Forgets a table that was dropped or replaced.
+    pub(crate) fn forget(&self, url: &Url) {
+        self.slots.lock().retain(|key, _| key.url != *url);
+    }
+
+    async fn load(&self, url: &Url, version: Option<u64>) -> Result<Option<DeltaTable>> {
+        let mut table = DeltaTable::new(self.stores.log_store(url)?);
+        let loaded = match version {
+            Some(version) => table.load_version(version).await,
+            None => table.load().await,
+        };
+        match loaded {
+            Ok(()) => Ok(Some(table)),
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(error) => match table.verify_deltatable_existence().await {
+                Ok(false) => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn slot(&self, key: &Key) -> Arc<Slot> {
+        self.slots.lock().entry(key.clone()).or_default().clone()
+    }
+
+    fn used(&self, slot: &Slot, table: &DeltaTable) {
+        slot.last_used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let files = table.snapshot().map(|state| state.log_data().num_files() as u64).unwrap_or_default();
+        slot.bytes.store((files + 8) * BYTES_PER_FILE, Ordering::Relaxed);
+        self.evict();
+    }
+
+    fn evict(&self) {
+        let mut slots = self.slots.lock();
+        let mut total: u64 = slots.values().map(|slot| slot.bytes.load(Ordering::Relaxed)).sum();
+        while total > CAPACITY && slots.len() > 1 {
+            let oldest = slots.iter().min_by_key(|(_, slot)| slot.last_used.load(Ordering::Relaxed));
+            let Some((key, bytes)) =
+                oldest.map(|(key, slot)| (key.clone(), slot.bytes.load(Ordering::Relaxed)))
+            else {
+                return;
+            };
+            slots.remove(&key);
+            total = total.saturating_sub(bytes);
+        }
+    }
+}

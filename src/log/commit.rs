@@ -1,0 +1,217 @@
+//! From actions to a durable version.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::Utc;
+use deltalake_core::DeltaTable;
+use deltalake_core::kernel::transaction::{PROTOCOL, TransactionError};
+use deltalake_core::kernel::{Action, IsolationLevel};
+use deltalake_core::logstore::LogStore;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::commit_path;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often an append tries the next version before it gives up.
+const APPEND_ATTEMPTS: u32 = 1000;
+
+/// What a commit read, which says whose commits may come between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Nothing but the schema: other writers' data may come first.
+    Append,
+    /// The whole table: nobody may come first. The statement is run again on the new state.
+    Exclusive,
+}
+
+/// A set of actions with the words that the table's history will show.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    /// What stands in the history, such as `WRITE`.
+    pub(crate) operation: &'static str,
+    /// The operation's parameters, as strings (numbers and booleans as their text), as Spark writes them.
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// The operation's metrics, as strings.
+    pub(crate) metrics: BTreeMap<String, String>,
+    /// The actions, without `commitInfo`.
+    pub(crate) actions: Vec<Action>,
+    /// The version that the statement read; none where it creates the table.
+    pub(crate) read_version: Option<u64>,
+    /// What it read.
+    pub(crate) mode: Mode,
+    /// The statement in canonical text, where one stands behind the commit.
+    pub(crate) statement: Option<String>,
+}
+
+/// Writes the commit as the next version that its mode allows, and returns that version. What this returns is on disk.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] where another writer's commit came first that the mode does not allow: nothing was committed.
+/// [`ErrorKind::Storage`] where the store failed and the commit is known not to stand.
+pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u64> {
+    let store = log_store.object_store(None);
+    let operation_id = Uuid::new_v4().to_string();
+    let mut version = commit.read_version.map_or(0, |version| version + 1);
+    let mut retries = 0;
+    loop {
+        let bytes = commit.encode(&operation_id, retries)?;
+        let options = PutOptions { mode: PutMode::Create, ..Default::default() };
+        match store.put_opts(&commit_path(version), bytes.into(), options).await {
+            Ok(_) => return Ok(version),
+            Err(error) => match settle(store.as_ref(), version, &operation_id).await {
+                Standing::Ours => return Ok(version),
+                Standing::Others(winner) => commit.check_winner(version, &winner)?,
+                Standing::Nobody => return Err(Error::from(error)),
+                Standing::Unknown(cause) => {
+                    return Err(Error::storage(format!(
+                        "the store failed while version {version} was being committed ({error}), and does not tell \
+                         whether it stands: look at DESCRIBE HISTORY before you run the statement again"
+                    ))
+                    .with_source(cause));
+                }
+            },
+        }
+        version += 1;
+        retries += 1;
+        if retries >= APPEND_ATTEMPTS {
+            return Err(Error::conflict(format!(
+                "{retries} other commits came first; run the statement again when the table is less busy"
+            )));
+        }
+        tokio::time::sleep(Duration::from_micros(rand::random_range(0..2000 * u64::from(retries.min(50))))).await;
+    }
+}
+
+impl Commit {
+    fn encode(&self, operation_id: &str, retries: u32) -> Result<Vec<u8>> {
+        let mut metrics = self.metrics.clone();
+        if retries > 0 {
+            metrics.insert("numRetries".to_string(), retries.to_string());
+        }
+        let mut info = Map::from_iter([
+            ("timestamp".to_string(), json!(Utc::now().timestamp_millis())),
+            ("operation".to_string(), json!(self.operation)),
+            ("operationParameters".to_string(), json!(self.parameters)),
+            ("isBlindAppend".to_string(), json!(self.mode == Mode::Append)),
+            ("isolationLevel".to_string(), json!(IsolationLevel::Serializable.as_ref())),
+            ("operationMetrics".to_string(), json!(metrics)),
+            ("engineInfo".to_string(), json!(engine_info())),
+            ("operationId".to_string(), json!(operation_id)),
+            ("txnId".to_string(), json!(operation_id)),
+        ]);
+        if let Some(version) = self.read_version {
+            info.insert("readVersion".to_string(), json!(version));
+        }
+        if let Some(statement) = &self.statement {
+            info.insert("statement".to_string(), json!(statement));
+        }
+        let mut bytes = Vec::new();
+        let mut line = |value: &Value| -> Result<()> {
+            serde_json::to_writer(&mut bytes, value).map_err(|error| Error::internal(error.to_string()))?;
+            bytes.push(b'\n');
+            Ok(())
+        };
+        line(&json!({ "commitInfo": info }))?;
+        for action in &self.actions {
+            line(&serde_json::to_value(action).map_err(|error| Error::internal(error.to_string()))?)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Whether this commit may come behind a winner's.
+    fn check_winner(&self, version: u64, winner: &[Value]) -> Result<()> {
+        let operation = winner
+            .iter()
+            .find_map(|action| action.pointer("/commitInfo/operation"))
+            .and_then(Value::as_str)
+            .unwrap_or("an unknown operation");
+        if self.read_version.is_none() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("another writer created the table first ({operation}, version {version})"),
+            ));
+        }
+        let changes_schema = winner.iter().any(|action| action.get("metaData").is_some() || action.get("protocol").is_some());
+        let same_txn = self.actions.iter().any(|action| match action {
+            Action::Txn(ours) => winner
+                .iter()
+                .any(|action| action.pointer("/txn/appId").and_then(Value::as_str) == Some(ours.app_id.as_str())),
+            _ => false,
+        });
+        let reason = if changes_schema {
+            "which changed the table's schema or protocol"
+        } else if same_txn {
+            "of the same application transaction"
+        } else if self.mode == Mode::Exclusive {
+            "which changed what this statement had read"
+        } else {
+            return Ok(());
+        };
+        Err(Error::conflict(format!(
+            "{} lost against a concurrent {operation} (version {version}), {reason}; nothing was changed: run the \
+             statement again",
+            self.operation
+        )))
+    }
+}
+
+/// Whose commit stands at a version after a put did not succeed.
+enum Standing {
+    Ours,
+    Others(Vec<Value>),
+    Nobody,
+    Unknown(object_store::Error),
+}
+
+async fn settle(store: &dyn ObjectStore, version: u64, operation_id: &str) -> Standing {
+    let bytes = match store.get(&commit_path(version)).await {
+        Ok(found) => found.bytes().await,
+        Err(object_store::Error::NotFound { .. }) => return Standing::Nobody,
+        Err(error) => return Standing::Unknown(error),
+    };
+    match bytes {
+        Ok(bytes) => {
+            let actions = parse_lines(&bytes);
+            let ours = actions
+                .iter()
+                .any(|action| action.pointer("/commitInfo/operationId").and_then(Value::as_str) == Some(operation_id));
+            if ours { Standing::Ours } else { Standing::Others(actions) }
+        }
+        Err(error) => Standing::Unknown(error),
+    }
+}
+
+/// The JSON values of a commit's lines; lines that are none are left out.
+pub(super) fn parse_lines(bytes: &[u8]) -> Vec<Value> {
+    serde_json::Deserializer::from_slice(bytes).into_iter().map_while(std::result::Result::ok).collect()
+}
+
+/// The engine as `DESCRIBE HISTORY` shows it.
+fn engine_info() -> String {
+    format!("posixlake/{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Refuses tables whose protocol asks for what this writer does not do.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] with the names of the features.
+pub(crate) fn check_writable(table: &DeltaTable, name: &str) -> Result<()> {
+    let snapshot = table.snapshot()?.snapshot();
+    match PROTOCOL.can_write_to(snapshot) {
+        Ok(()) => Ok(()),
+        Err(TransactionError::UnsupportedTableFeatures(features)) => {
+            let mut names: Vec<String> = features.iter().map(ToString::to_string).collect();
+            names.sort();
+            Err(Error::unsupported(format!(
+                "table {name} cannot be written: it uses the table feature{} {}, which posixlake does not write yet; it \
+                 can be read",
+                if names.len() == 1 { "" } else { "s" },
+                names.join(", ")
+            )))
+        }
+        Err(error) => Err(Error::unsupported(format!("table {name} cannot be written: {error}")).with_source(error)),
+    }
+}

@@ -1,0 +1,157 @@
+//! Statement to logical plan. Planning reads; it never writes.
+
+mod command;
+mod constant;
+mod insert;
+mod prepared;
+mod relations;
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::common::format::ExplainFormat;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{ExplainOption, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::parser::Statement as NativeStatement;
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, Statement as SqlStatement, TableFactor};
+use deltalake_core::DeltaTable;
+use posixlake_sql::{AsOf, Explain, Parsed, Statement};
+
+use crate::catalog::{Lake, Point, TableId};
+use crate::commands;
+use crate::error::{Error, Result};
+
+pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, sink_plan};
+pub(crate) use prepared::PreparedStatements;
+pub(crate) use relations::Relations;
+
+/// Plans the statements of one session as of one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Planner {
+    state: SessionState,
+    lake: Arc<Lake>,
+    prepared: Arc<PreparedStatements>,
+}
+
+impl Planner {
+    pub(crate) fn new(state: SessionState, lake: Arc<Lake>, prepared: Arc<PreparedStatements>) -> Self {
+        Self { state, lake, prepared }
+    }
+
+    pub(crate) fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    pub(crate) fn lake(&self) -> &Arc<Lake> {
+        &self.lake
+    }
+
+    pub(crate) fn prepared(&self) -> &Arc<PreparedStatements> {
+        &self.prepared
+    }
+
+    /// The plan of a statement.
+    ///
+    /// # Errors
+    /// A missing table, column or version; an unsupported clause; types that do not fit.
+    pub(crate) async fn plan(&self, parsed: &Parsed) -> Result<LogicalPlan> {
+        self.statement(&parsed.statement).await
+    }
+
+    async fn statement(&self, statement: &Statement) -> Result<LogicalPlan> {
+        match statement {
+            Statement::Native(native) => self.native(native.as_ref()).await,
+            Statement::Explain(explain) => self.explain(explain).await,
+            Statement::Insert(insert) => insert::plan(self, insert, statement.to_string()).await,
+            other => commands::plan(self, other).await,
+        }
+    }
+
+    /// A query of DataFusion's, with time travel and file functions resolved.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`].
+    pub(crate) async fn query(&self, query: &Query) -> Result<LogicalPlan> {
+        let statement = SqlStatement::Query(Box::new(query.clone()));
+        self.native(&NativeStatement::Statement(Box::new(statement))).await
+    }
+
+    /// A relation of a `FROM` clause, all its columns.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`].
+    pub(crate) async fn relation(&self, relation: &TableFactor) -> Result<LogicalPlan> {
+        let mut parsed = posixlake_sql::parse(&format!("SELECT * FROM {relation}"))?;
+        match parsed.pop().map(|parsed| parsed.statement) {
+            Some(Statement::Native(native)) => self.native(native.as_ref()).await,
+            _ => Err(Error::invalid(format!("'{relation}' is not a relation"))),
+        }
+    }
+
+    async fn native(&self, statement: &NativeStatement) -> Result<LogicalPlan> {
+        if let NativeStatement::Statement(sql) = statement {
+            match sql.as_ref() {
+                SqlStatement::Execute { .. } => {
+                    let bound = self.prepared.bind(sql)?;
+                    return Box::pin(self.statement(&bound)).await;
+                }
+                SqlStatement::Deallocate { name, .. } => return commands::deallocate(self, &name.value),
+                _ => {
+                    if let Some(plan) = commands::plan_native(self, sql).await? {
+                        return Ok(plan);
+                    }
+                }
+            }
+        }
+        let relations = Relations::resolve(self, statement).await?;
+        let mut state = self.state.clone();
+        state.register_relation_planner(Arc::new(relations))?;
+        Ok(state.statement_to_plan(statement.clone()).await?)
+    }
+
+    async fn explain(&self, explain: &Explain) -> Result<LogicalPlan> {
+        let plan = Box::pin(self.statement(&explain.statement)).await?;
+        let format = match &explain.format {
+            Some(format) => format.to_lowercase().parse::<ExplainFormat>()?,
+            None => self.state.config().options().explain.format.clone(),
+        };
+        if explain.analyze && explain.format.is_some() && explain.verbose {
+            return Err(Error::unsupported("EXPLAIN ANALYZE VERBOSE has one format; leave FORMAT out"));
+        }
+        let options =
+            ExplainOption::default().with_analyze(explain.analyze).with_verbose(explain.verbose).with_format(format);
+        Ok(LogicalPlanBuilder::from(plan).explain_option_format(options)?.build()?)
+    }
+
+    /// The table that a statement is about, in its latest state.
+    ///
+    /// # Errors
+    /// Where there is none, or where the name is a view's.
+    pub(crate) async fn table(&self, name: &ObjectName) -> Result<(TableId, DeltaTable)> {
+        let id = self.lake.resolve(name)?;
+        if self.lake.registered(&id.schema, &id.name).is_some() {
+            return Err(Error::invalid(format!("{} is a view or a registered table, not a table of the lake", id.display())));
+        }
+        let table = self.lake.open_table(&id).await?;
+        Ok((id, table))
+    }
+
+    /// The value of an expression without columns.
+    ///
+    /// # Errors
+    /// Where it has columns, parameters or subqueries.
+    pub(crate) fn constant(&self, expr: &SqlExpr) -> Result<ScalarValue> {
+        constant::evaluate(&self.state, expr)
+    }
+
+    /// The point that an `AS OF` names.
+    ///
+    /// # Errors
+    /// Where its expression is not a constant time.
+    pub(crate) fn point(&self, as_of: &AsOf) -> Result<Point> {
+        match as_of {
+            AsOf::Version(version) => Ok(Point::Version(*version)),
+            AsOf::Timestamp(expr) => Ok(Point::Timestamp(constant::evaluate_time(&self.state, expr)?)),
+        }
+    }
+}
