@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::cursor::{Cursor, Parse};
 use crate::statement::{Insert, InsertMode, Statement};
+use crate::versions::bare;
 
 /// What may stand between the table and the rows, each once, in any order.
 #[derive(Default)]
@@ -99,7 +100,7 @@ fn clauses(cursor: &mut Cursor) -> Parse<Clauses> {
                 return Err(cursor.refusal("REPLACE WHERE is given twice"));
             }
             cursor.expect("REPLACE WHERE")?;
-            clauses.replace_where = Some(cursor.expression()?);
+            clauses.replace_where = Some(bare(cursor.expression()?));
         } else {
             break;
         }

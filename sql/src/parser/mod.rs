@@ -25,6 +25,7 @@ use crate::statement::Statement;
 use crate::tokens::{Offsets, Piece, split};
 use crate::types::TypeName;
 
+pub(crate) use merge::words as merge_kind;
 pub(crate) use native::check_query;
 
 pub(crate) fn script(sql: &str) -> Parse<Vec<Parsed>> {
