@@ -203,7 +203,12 @@ impl ExecutionPlan for TextScanExec {
             scanned: MetricBuilder::new(&self.metrics).counter("bytes_scanned", partition),
         });
         let opened = MetricBuilder::new(&self.metrics).counter("files_opened", partition);
-        let ahead = context.session_config().target_partitions().max(1) + 1;
+        // The partitions share the cores: together they work on little more chunks than these can.
+        let ahead = context
+            .session_config()
+            .target_partitions()
+            .div_ceil(self.groups.len().max(1))
+            + 1;
         let jobs = jobs(Arc::clone(&self.reader), files, scan, Arc::clone(&context), opened);
         let limit = self.limit;
 

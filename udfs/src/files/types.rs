@@ -214,6 +214,13 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
     }
 }
 
+/// The type with its article: `a BIGINT`, `an INT`.
+pub(crate) fn a_type(data_type: &DataType) -> String {
+    let name = type_name(data_type);
+    let article = if name.starts_with(['A', 'I']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
 /// A name as a column list spells it: in double quotes where it is not one word.
 pub(crate) fn spell_name(name: &str) -> String {
     let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');

@@ -26,7 +26,7 @@ async fn a_value_that_does_not_fit_its_column() {
     );
     assert_eq!(
         error_with(&content, [("types", "id BIGINT, dep_time INT")]).await,
-        "flights.csv, line 839, column dep_time: \"NA\" is not a INT; set null_value => 'NA' if it stands for NULL, or \
+        "flights.csv, line 839, column dep_time: \"NA\" is not an INT; set null_value => 'NA' if it stands for NULL, or \
          types => 'dep_time STRING' to keep it"
     );
 }
@@ -36,7 +36,7 @@ async fn the_line_of_an_error_is_that_of_an_editor() {
     let content = "\u{FEFF}# about\n\nid,text\n1,\"two\nlines\"\n\nx,\n";
     assert_eq!(
         error_with(content, [("comment", "#"), ("types", "id INT")]).await,
-        "flights.csv, line 7, column id: \"x\" is not a INT; set null_value => 'x' if it stands for NULL, or types => 'id \
+        "flights.csv, line 7, column id: \"x\" is not an INT; set null_value => 'x' if it stands for NULL, or types => 'id \
          STRING' to keep it"
     );
 }
@@ -49,7 +49,7 @@ async fn a_long_value_is_clipped() {
     assert_eq!(
         error,
         format!(
-            "flights.csv, line 2, column my id: \"{shown}…\" is not a INT; set types => '\"my id\" STRING' to keep it"
+            "flights.csv, line 2, column my id: \"{shown}…\" is not an INT; set types => '\"my id\" STRING' to keep it"
         )
     );
 }

@@ -236,3 +236,19 @@ async fn a_large_file_in_many_chunks_keeps_its_order() {
         .unwrap();
     assert_eq!(lines_of(&first), ["0", "1", "2"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_may_end_anywhere() {
+    let content = "\u{FEFF}a line \" to skip\n# it's \"\nid,t\r\n1,\"x\\\"\n#,\"\"y\"\n#\"\"\"\n\n2,5\" pipe\n3,\"\"\n4,\"\\\\\"\r\n5,";
+    let folder = Folder::new();
+    let path = folder.write("x.csv", content);
+    let request = csv(&path, [("comment", "#"), ("escape", "\\"), ("skip", "1")]);
+    let expected = ["id Int64|t Utf8View", "1|x\"\n#,\"y", "2|5\" pipe", "3|", "4|\\", "5|∅"];
+    for chunk in 1..content.len() {
+        assert_eq!(
+            rows(&request.clone().with_chunk_bytes(chunk)).await.unwrap(),
+            expected,
+            "{chunk}"
+        );
+    }
+}

@@ -137,7 +137,7 @@ async fn a_value_that_does_not_fit() {
         read_with("[{\"a\": 1},\n{\"a\": 99999999999}]", [("types", "a INT")])
             .await
             .unwrap_err(),
-        "x.json, line 2, column a: \"99999999999\" is not a INT; set types => 'a STRING'"
+        "x.json, line 2, column a: \"99999999999\" is not an INT; set types => 'a STRING'"
     );
 }
 

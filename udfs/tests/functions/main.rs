@@ -1,6 +1,11 @@
 //! The functions of the crate, from outside: through a session, on files in a temporary folder.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
 
 mod csv;
 mod csv_errors;

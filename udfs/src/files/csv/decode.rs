@@ -10,7 +10,7 @@ use super::super::chunk::Chunk;
 use super::super::error::{FileError, Result, clip};
 use super::super::exec::Scan;
 use super::super::request::FILENAME;
-use super::super::types::{spell_name, type_name};
+use super::super::types::{a_type, spell_name};
 use super::super::values::parse_column;
 use super::tokenize::{Field, Tokenizer};
 use super::{Column, CsvTable, broken_error, utf8};
@@ -224,11 +224,11 @@ fn bad_value(
         ways.push("sample_rows => 'all' to find the type in all rows".into());
     }
     FileError::data(format!(
-        "{}, line {}, column {name}: {} is not a {}; set {}",
+        "{}, line {}, column {name}: {} is not {}; set {}",
         layout.label,
         chunk.line_of(offset),
         clip(value),
-        type_name(data_type),
+        a_type(data_type),
         ways.join(", or "),
     ))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::chunk::Chunk;
 use super::super::error::{FileError, clip};
 use super::super::exec::Scan;
-use super::super::types::{spell_name, type_name};
+use super::super::types::{a_type, spell_name};
 use super::super::values::{ValueRules, parse_column};
 use super::JsonTable;
 use super::decode::{reads_all, unexplained};
@@ -60,9 +60,9 @@ fn tell(table: &JsonTable, label: &str, line: u64, misfit: Misfit) -> FileError 
             let column = path.split(['.', '[']).next().unwrap_or(&path);
             let fitting = if path == column { "STRING" } else { "…" };
             format!(
-                "{label}, line {line}, column {path}: {} is not a {}; set types => '{} {fitting}'{sample}",
+                "{label}, line {line}, column {path}: {} is not {}; set types => '{} {fitting}'{sample}",
                 clip(&value),
-                type_name(&data_type),
+                a_type(&data_type),
                 spell_name(column)
             )
         }
