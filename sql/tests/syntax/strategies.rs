@@ -472,7 +472,7 @@ fn insert() -> impl Strategy<Value = Insert> {
 
 fn merge() -> impl Strategy<Value = Merge> {
     let clause = (
-        0..3,
+        0..3_usize,
         expression(),
         0..3,
         assignments(),
