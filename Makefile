@@ -1,0 +1,63 @@
+# Everything that people and CI run. `make test` is what CI runs; `make help` lists the rest.
+
+PROFILE ?= dev
+VENV ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-venv
+TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+BINARY = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/posixlake
+
+.PHONY: help demo test fmt fmt-check lint unit docs docs-check python bench deny clean need venv
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: need ## Build posixlake and run examples/nycflights.sql on real data (PROFILE=release for a fast binary)
+	@.ci/venv "$(VENV)" examples/requirements.txt --no-deps
+	cargo build --workspace --bin posixlake --profile $(PROFILE)
+	"$(VENV)/bin/python" examples/nycflights.py "$(BINARY)"
+
+test: need fmt-check lint unit docs-check python ## Everything that CI checks
+	@echo "make test: all passed"
+
+fmt: ## Format the code
+	cargo fmt --all
+
+fmt-check:
+	cargo fmt --all --check
+
+lint: ## Clippy, warnings are errors
+	cargo clippy --workspace --all-targets -- -D warnings
+
+unit: ## Rust tests
+	cargo test --workspace
+
+docs: ## Generate docs/sql.md and the API documentation
+	cargo build --workspace --bin posixlake
+	"$(TARGET_DIR)/debug/posixlake" sql-reference > docs/sql.md
+	cargo doc --workspace --no-deps
+
+docs-check:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples and documentation
+	cargo build --workspace --bin posixlake
+	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/python
+
+bench: need venv ## Measure against pyarrow, deltalake and DataFusion (release build, takes long)
+	@.ci/venv "$(VENV)" benches/requirements.txt
+	cargo build --workspace --bin posixlake --release
+	"$(VENV)/bin/python" benches/run.py "$(TARGET_DIR)/release/posixlake"
+
+deny: ## Licences and advisories of dependencies (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1; }
+	cargo deny check
+
+clean: ## Remove what was built, and the Python environment
+	cargo clean
+	rm -rf "$(VENV)"
+
+need:
+	@.ci/need
+
+venv:
+	@.ci/venv "$(VENV)" examples/requirements.txt --no-deps
+	@.ci/venv "$(VENV)" tests/python/requirements.txt
