@@ -207,6 +207,17 @@ fn message_of(error: &DataFusionError) -> String {
     rest.trim().to_string()
 }
 
+/// The last of the causes that DataFusion chains in one text: the one that says what is wrong.
+fn innermost(text: &str) -> String {
+    let last = text.rsplit("caused by\n").next().unwrap_or(text).trim();
+    let prefixes = ["Generic DeltaTable error: ", "Generic error: ", "Arrow error: ", "Cast error: ", "Execution error: "];
+    let mut rest = last;
+    while let Some(stripped) = prefixes.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
+        rest = stripped;
+    }
+    rest.to_string()
+}
+
 /// Looks for our error below errors that are shared and cannot be taken apart.
 fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<(ErrorKind, String)> {
     let mut next = Some(error);
@@ -295,9 +306,12 @@ impl From<DeltaTableError> for Error {
         match error {
             E::GenericError { source } => match source.downcast::<Error>() {
                 Ok(ours) => *ours,
-                Err(source) => Error::new(kind, source.to_string()).with_source(source),
+                Err(source) => match source.downcast::<DataFusionError>() {
+                    Ok(inner) => (*inner).into(),
+                    Err(source) => Error::new(kind, innermost(&source.to_string())).with_source(source),
+                },
             },
-            error => Error::new(kind, error.to_string()).with_source(error),
+            error => Error::new(kind, innermost(&error.to_string())).with_source(error),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -239,6 +238,3 @@ pub(crate) fn key_hint(definition: &Definition) -> String {
         None => String::new(),
     }
 }
-
-/// Shared by commands that hold resolved expressions.
-pub(crate) type SharedDefinition = Arc<Definition>;

@@ -59,13 +59,20 @@ pub(crate) struct InsertCommand {
     new_table: Option<NewTable>,
     /// The table's next metadata and protocol, where schema evolution changes them.
     evolution: Option<(Metadata, Protocol)>,
-    transaction: Option<Transaction>,
+    copied: Option<Copied>,
     statement: Option<String>,
+}
+
+/// The files that the rows come from, as application transactions that no other commit has, up to a version.
+#[derive(Debug)]
+struct Copied {
+    files: Vec<Transaction>,
+    as_of: Option<u64>,
 }
 
 impl InsertCommand {
     pub(crate) fn new(lake: Arc<Lake>, id: TableId, overwrite: Overwrite, statement: Option<String>) -> Self {
-        Self { lake, id, overwrite, new_table: None, evolution: None, transaction: None, statement }
+        Self { lake, id, overwrite, new_table: None, evolution: None, copied: None, statement }
     }
 
     /// The rows make a new table, or replace one.
@@ -80,11 +87,37 @@ impl InsertCommand {
         self
     }
 
-    /// The commit carries an application transaction.
-    #[expect(dead_code, reason = "for callers that replay")]
-    pub(crate) fn transaction(mut self, transaction: Transaction) -> Self {
-        self.transaction = Some(transaction);
+    /// The rows come from files, which are to be loaded once: the commit carries an application transaction for each. At
+    /// version `as_of` of the table, the log had none of them.
+    pub(crate) fn copying(mut self, files: Vec<Transaction>, as_of: Option<u64>) -> Self {
+        self.copied = Some(Copied { files, as_of });
         self
+    }
+
+    /// # Errors
+    /// [`crate::ErrorKind::Conflict`] where another commit loaded one of the files meanwhile.
+    async fn check_copied(&self, table: Option<&DeltaTable>) -> Result<()> {
+        let (Some(copied), Some(table)) = (&self.copied, table) else { return Ok(()) };
+        if table.version() == copied.as_of {
+            return Ok(());
+        }
+        let log_store = table.log_store();
+        for file in &copied.files {
+            let loaded = table.snapshot()?.snapshot().transaction_version(log_store.as_ref(), &file.app_id).await?;
+            if loaded.is_some() {
+                return Err(Error::conflict(format!("another statement loaded {} first; nothing was changed", file.app_id)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What history shows.
+    fn operation(&self) -> &'static str {
+        match (&self.new_table, &self.copied) {
+            (Some(new), _) => new.operation,
+            (None, Some(_)) => "COPY INTO",
+            (None, None) => "WRITE",
+        }
     }
 
     async fn target(&self) -> Result<Target> {
@@ -222,6 +255,7 @@ impl SinkCommand for InsertCommand {
             return count_batch(0);
         };
         let Standing { table, definition, log_store } = *target;
+        self.check_copied(table.as_ref()).await?;
         let written = write_input(&self.id, &definition, &log_store, input, &running).await?;
         let mut actions: Vec<Action> = Vec::new();
         if let Some(new) = &self.new_table {
@@ -233,7 +267,7 @@ impl SinkCommand for InsertCommand {
             }
             actions.push(Action::Metadata(metadata.clone()));
         }
-        actions.extend(self.transaction.clone().map(Action::Txn));
+        actions.extend(self.copied.iter().flat_map(|copied| &copied.files).cloned().map(Action::Txn));
         let removes = match &table {
             Some(table) if self.new_table.is_some() || self.overwrite != Overwrite::Nothing => {
                 self.removes(table, &definition, &written.adds)?
@@ -261,7 +295,7 @@ impl SinkCommand for InsertCommand {
         let version = commit(
             log_store.as_ref(),
             Commit {
-                operation: self.new_table.as_ref().map_or("WRITE", |new| new.operation),
+                operation: self.operation(),
                 parameters: self.parameters(&definition),
                 metrics,
                 actions,

@@ -11,4 +11,4 @@ mod write;
 
 pub(crate) use insert::{InsertCommand, NewTable, Overwrite};
 pub(crate) use validate::{Validator, logical_expression};
-pub(crate) use write::{FileWriter, count_batch, count_schema};
+pub(crate) use write::{FileWriter, conform, count_batch, count_schema};

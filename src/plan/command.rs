@@ -16,7 +16,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStat
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, TableType, WriteOp};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
@@ -187,12 +187,22 @@ impl TableProvider for SinkTable {
 }
 
 fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
-    Arc::new(PlanProperties::new(
+    let properties = PlanProperties::new(
         EquivalenceProperties::new(schema),
         Partitioning::UnknownPartitioning(1),
         EmissionType::Final,
         Boundedness::Bounded,
-    ))
+    );
+    // A command waits on stores and tasks of its own; it needs no operator around it that makes it yield.
+    Arc::new(properties.with_scheduling_type(SchedulingType::Cooperative))
+}
+
+/// A plan node's line; the tree writes the node's name by itself.
+fn display(name: &str, what: &str, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match format {
+        DisplayFormatType::TreeRender => write!(f, "{what}"),
+        _ => write!(f, "{name}: {what}"),
+    }
 }
 
 fn only_partition(name: &str, partition: usize) -> Result<()> {
@@ -223,8 +233,8 @@ impl CommandExec {
 }
 
 impl DisplayAs for CommandExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CommandExec: {}", self.command.describe())
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        display("CommandExec", &self.command.describe(), format, f)
     }
 }
 
@@ -291,8 +301,8 @@ impl SinkExec {
 }
 
 impl DisplayAs for SinkExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SinkExec: {}", self.command.describe())
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        display("SinkExec", &self.command.describe(), format, f)
     }
 }
 

@@ -5,7 +5,9 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chrono::{DateTime, TimeZone, Utc};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, cast};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
 use std::sync::Arc;
 
@@ -61,6 +63,14 @@ fn logical(state: &SessionState, expr: &SqlExpr) -> Result<Expr> {
 }
 
 fn value(state: &SessionState, text: &SqlExpr, expr: Expr) -> Result<ScalarValue> {
+    // Functions such as now() have a value only as the simplifier sets it.
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(DFSchema::empty()))
+        .with_config_options(state.config_options().clone())
+        .with_current_time()
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let expr = simplifier.simplify(simplifier.coerce(expr, &DFSchema::empty())?)?;
     let physical = state.create_physical_expr(expr, &DFSchema::empty())?;
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)?;

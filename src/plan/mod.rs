@@ -17,11 +17,12 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, Statem
 use deltalake_core::DeltaTable;
 use posixlake_sql::{AsOf, Explain, Parsed, Statement};
 
-use crate::catalog::{Lake, Point, TableId};
+use crate::catalog::{CATALOG, Lake, Point, TableId};
 use crate::commands;
 use crate::error::{Error, Result};
 
 pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, sink_plan};
+pub(crate) use insert::project;
 pub(crate) use prepared::PreparedStatements;
 pub(crate) use relations::Relations;
 
@@ -103,16 +104,34 @@ impl Planner {
                 }
             }
         }
-        let relations = Relations::resolve(self, statement).await?;
+        let mut statement = statement.clone();
+        relations::complete_from_first(&mut statement);
+        let relations = Relations::resolve(self, &statement).await?;
         let mut state = self.state.clone();
         state.register_relation_planner(Arc::new(relations))?;
-        Ok(state.statement_to_plan(statement.clone()).await?)
+        let planned = state.statement_to_plan(statement).await;
+        planned.map_err(|error| self.with_near_names(error.into()))
+    }
+
+    /// Says which table was probably meant, where DataFusion only says that there is none.
+    fn with_near_names(&self, error: Error) -> Error {
+        let missing = error.message().strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
+        let mut parts = missing.unwrap_or_default().splitn(3, '.');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(CATALOG), Some(schema), Some(name)) => match self.lake.locate(schema, name) {
+                Ok(url) => self.lake.missing(&TableId { schema: schema.to_string(), name: name.to_string(), url }),
+                Err(error) => error,
+            },
+            _ => error,
+        }
     }
 
     async fn explain(&self, explain: &Explain) -> Result<LogicalPlan> {
         let plan = Box::pin(self.statement(&explain.statement)).await?;
         let format = match &explain.format {
             Some(format) => format.to_lowercase().parse::<ExplainFormat>()?,
+            // The tree has no room for metrics.
+            None if explain.analyze => ExplainFormat::Indent,
             None => self.state.config().options().explain.format.clone(),
         };
         if explain.analyze && explain.format.is_some() && explain.verbose {

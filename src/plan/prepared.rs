@@ -72,7 +72,8 @@ impl PreparedStatements {
                 None => value.clone(),
             })
             .collect();
-        Ok(posixlake_sql::bind(&prepared.statement, &values)?)
+        posixlake_sql::bind(&prepared.statement, &values)
+            .map_err(|error| Error::invalid(format!("EXECUTE {name}: {}", error.message)).with_source(error))
     }
 }
 

@@ -13,8 +13,8 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::sql::parser::{CopyToSource, Statement as NativeStatement};
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName, TableFactor, TableVersion, Value,
-    Visit, Visitor,
+    Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName, Select, SelectFlavor, SelectItem,
+    TableFactor, TableVersion, Value, Visit, VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions,
 };
 use posixlake_sql::AsOf;
 use posixlake_udfs::{FileFormat, FileScanRequest};
@@ -38,9 +38,9 @@ impl Relations {
     pub(crate) async fn resolve(planner: &Planner, statement: &NativeStatement) -> Result<Self> {
         let mut found = Collector::default();
         let _: ControlFlow<()> = match statement {
-            NativeStatement::Statement(statement) => statement.visit(&mut found),
+            NativeStatement::Statement(statement) => Visit::visit(statement, &mut found),
             NativeStatement::CopyTo(copy) => match &copy.source {
-                CopyToSource::Query(query) => query.visit(&mut found),
+                CopyToSource::Query(query) => Visit::visit(query, &mut found),
                 CopyToSource::Relation(_) => ControlFlow::Continue(()),
             },
             _ => ControlFlow::Continue(()),
@@ -93,6 +93,30 @@ impl Visitor for Collector {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Gives `FROM t` the `SELECT *` that it stands for: DataFusion plans it without any column.
+pub(super) fn complete_from_first(statement: &mut NativeStatement) {
+    struct Complete;
+    impl VisitorMut for Complete {
+        type Break = ();
+
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+            if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
+                select.flavor = SelectFlavor::Standard;
+                select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _: ControlFlow<()> = match statement {
+        NativeStatement::Statement(statement) => VisitMut::visit(statement, &mut Complete),
+        NativeStatement::CopyTo(copy) => match &mut copy.source {
+            CopyToSource::Query(query) => VisitMut::visit(query, &mut Complete),
+            CopyToSource::Relation(_) => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    };
 }
 
 /// What a relation reads, whatever it is called in the statement.
