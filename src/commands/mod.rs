@@ -1,6 +1,27 @@
 //! One file a command: what it takes, what it returns, what it does.
 
+mod analyze;
+mod blueprint;
+mod checkpoint;
+mod copy_into;
+mod create_as;
+mod create_table;
+mod definition_text;
+mod describe;
+mod drop_table;
+mod expressions;
+mod fsck;
+mod generate;
+mod optimize;
 mod prepare;
+pub(crate) mod procedures;
+mod properties;
+mod reorg;
+mod restore;
+mod rewrite;
+mod show;
+mod target;
+mod vacuum;
 
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
@@ -18,10 +39,28 @@ pub(crate) use prepare::deallocate;
 pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<LogicalPlan> {
     match statement {
         Statement::Prepare(prepare) => prepare::plan(planner, prepare),
+        Statement::CreateTable(request) => create_table::plan(planner, request, statement.to_string()).await,
+        Statement::DropTable(request) => drop_table::plan(planner, request, statement.to_string()).await,
         Statement::Update(update) => crate::dml::update::plan(planner, update, statement.to_string()).await,
         Statement::Delete(delete) => crate::dml::delete::plan(planner, delete, statement.to_string()).await,
         Statement::Truncate(table) => crate::dml::delete::plan_truncate(planner, table, statement.to_string()).await,
         Statement::Merge(merge) => crate::dml::merge::plan(planner, merge, statement.to_string()).await,
+        Statement::CopyInto(copy) => copy_into::plan(planner, copy, statement.to_string()).await,
+        Statement::Optimize(request) => optimize::plan(planner, request, statement.to_string()).await,
+        Statement::Vacuum(request) => vacuum::plan(planner, request, statement.to_string()).await,
+        Statement::Restore(request) => restore::plan(planner, request, statement.to_string()).await,
+        Statement::Fsck(request) => fsck::plan(planner, request, statement.to_string()).await,
+        Statement::Reorg(request) => reorg::plan(planner, request).await,
+        Statement::Checkpoint(table) => checkpoint::plan(planner, table, statement.to_string()).await,
+        Statement::Generate(request) => generate::plan(planner, request, statement.to_string()).await,
+        Statement::Analyze(table) => analyze::plan(planner, table, statement.to_string()).await,
+        Statement::Call(call) => Box::pin(plan(planner, &procedures::lower(planner, call)?)).await,
+        Statement::DescribeHistory(request) => describe::history(planner, request).await,
+        Statement::DescribeDetail(table) => describe::detail(planner, table).await,
+        Statement::ShowProperties(request) => show::table_properties(planner, request).await,
+        Statement::ShowPartitions(table) => show::table_partitions(planner, table).await,
+        Statement::ShowCreateTable(table) => show::create_table(planner, table).await,
+        Statement::ShowProcedures => show::all_procedures(),
         other => Err(Error::unsupported(format!("{} is not available", other.name()))),
     }
 }
@@ -30,6 +69,9 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
 ///
 /// # Errors
 /// As [`Planner::plan`].
-pub(crate) async fn plan_native(_planner: &Planner, _statement: &SqlStatement) -> Result<Option<LogicalPlan>> {
-    Ok(None)
+pub(crate) async fn plan_native(planner: &Planner, statement: &SqlStatement) -> Result<Option<LogicalPlan>> {
+    match statement {
+        SqlStatement::ShowColumns { show_options, .. } => show::columns(planner, show_options).await.map(Some),
+        _ => Ok(None),
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use deltalake_core::kernel::{DataType, MetadataValue, Protocol, StructType, contains_timestampntz};
+use deltalake_core::kernel::{DataType, PrimitiveType, Protocol, StructField, StructType};
 use serde_json::json;
 
 use super::definition::{CONSTRAINT_PREFIX, GENERATION};
+use super::types::inner_fields;
 use crate::error::{Error, Result};
 
 /// A table feature, with the legacy versions that imply it.
@@ -20,7 +21,12 @@ struct Feature {
 }
 
 const fn feature(name: &'static str, reader: Option<i32>, writer: i32, written: bool) -> Feature {
-    Feature { name, reader, writer, written }
+    Feature {
+        name,
+        reader,
+        writer,
+        written,
+    }
 }
 
 const FEATURES: [Feature; 19] = [
@@ -70,22 +76,43 @@ pub(crate) fn protocol_for(
     for name in &wanted {
         match FEATURES.iter().find(|feature| feature.name == name) {
             Some(feature) if feature.written => {}
-            _ => return Err(Error::unsupported(format!("the table feature {name} is not supported for writing yet"))),
+            _ => {
+                return Err(Error::unsupported(format!(
+                    "the table feature {name} is not supported for writing yet"
+                )));
+            }
         }
     }
     let of = |name: &str| FEATURES.iter().find(|feature| feature.name == name);
-    let needs_list = writer >= 7 || wanted.iter().filter_map(|name| of(name)).any(|feature| feature.writer == 7);
+    let needs_list = writer >= 7
+        || wanted
+            .iter()
+            .filter_map(|name| of(name))
+            .any(|feature| feature.writer == 7);
     if !needs_list {
-        let needed = wanted.iter().filter_map(|name| of(name)).map(|feature| feature.writer).max().unwrap_or(2);
+        let needed = wanted
+            .iter()
+            .filter_map(|name| of(name))
+            .map(|feature| feature.writer)
+            .max()
+            .unwrap_or(2);
         let reads = wanted.iter().filter_map(|name| of(name)?.reader).max().unwrap_or(1);
         return protocol(reader.max(reads), writer.max(needed), None, None);
     }
     match current {
         Some(current) if current.min_writer_version() >= 7 => {
-            wanted.extend(current.writer_features().unwrap_or_default().iter().map(ToString::to_string));
+            wanted.extend(
+                current
+                    .writer_features()
+                    .unwrap_or_default()
+                    .iter()
+                    .map(ToString::to_string),
+            );
         }
         Some(current) => {
-            let implied = FEATURES.iter().filter(|feature| feature.writer <= current.min_writer_version());
+            let implied = FEATURES
+                .iter()
+                .filter(|feature| feature.writer <= current.min_writer_version());
             wanted.extend(implied.map(|feature| feature.name.to_string()));
         }
         None => {}
@@ -93,13 +120,24 @@ pub(crate) fn protocol_for(
     if let Some(features) = current.and_then(|current| current.reader_features()) {
         wanted.extend(features.iter().map(ToString::to_string));
     }
-    let for_readers: BTreeSet<String> =
-        wanted.iter().filter(|name| of(name).is_some_and(|feature| feature.reader.is_some())).cloned().collect();
-    let needs_reader_list = reader >= 3 || for_readers.iter().filter_map(|name| of(name)?.reader).any(|reader| reader == 3);
+    let for_readers: BTreeSet<String> = wanted
+        .iter()
+        .filter(|name| of(name).is_some_and(|feature| feature.reader.is_some()))
+        .cloned()
+        .collect();
+    let needs_reader_list = reader >= 3
+        || for_readers
+            .iter()
+            .filter_map(|name| of(name)?.reader)
+            .any(|reader| reader == 3);
     if needs_reader_list {
         protocol(3, 7, Some(for_readers), Some(wanted))
     } else {
-        let reads = for_readers.iter().filter_map(|name| of(name)?.reader).max().unwrap_or(1);
+        let reads = for_readers
+            .iter()
+            .filter_map(|name| of(name)?.reader)
+            .max()
+            .unwrap_or(1);
         protocol(reader.max(reads), 7, None, Some(wanted))
     }
 }
@@ -109,7 +147,11 @@ fn implied(schema: &StructType, configuration: &HashMap<String, String>) -> BTre
     let mut want = |name: &str| {
         wanted.insert(name.to_string());
     };
-    let is_on = |key: &str| configuration.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let is_on = |key: &str| {
+        configuration
+            .get(key)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    };
     for (key, feature) in [
         ("delta.appendOnly", "appendOnly"),
         ("delta.enableChangeDataFeed", "changeDataFeed"),
@@ -124,10 +166,16 @@ fn implied(schema: &StructType, configuration: &HashMap<String, String>) -> BTre
             want(feature);
         }
     }
-    if configuration.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
+    if configuration
+        .get("delta.columnMapping.mode")
+        .is_some_and(|mode| mode != "none")
+    {
         want("columnMapping");
     }
-    if configuration.get("delta.checkpointPolicy").is_some_and(|policy| policy == "v2") {
+    if configuration
+        .get("delta.checkpointPolicy")
+        .is_some_and(|policy| policy == "v2")
+    {
         want("v2Checkpoint");
     }
     for key in configuration.keys() {
@@ -138,15 +186,18 @@ fn implied(schema: &StructType, configuration: &HashMap<String, String>) -> BTre
             want(feature);
         }
     }
-    if contains_timestampntz(schema.fields()) {
+    if schema.fields().any(|field| has_local_time(field.data_type())) {
         want("timestampNtz");
     }
-    for field in schema.fields() {
+    let mut fields: Vec<&StructField> = schema.fields().collect();
+    while let Some(field) = fields.pop() {
+        fields.extend(inner_fields(field.data_type()));
         let metadata = field.metadata();
         if metadata.contains_key(GENERATION) {
             want("generatedColumns");
         }
-        if metadata.contains_key("delta.invariants") || not_null_inside(field.data_type()) {
+        // NOT NULL is a matter of the schema alone; an invariant is an expression.
+        if metadata.contains_key("delta.invariants") {
             want("invariants");
         }
         if metadata.contains_key("CURRENT_DEFAULT") {
@@ -159,12 +210,13 @@ fn implied(schema: &StructType, configuration: &HashMap<String, String>) -> BTre
     wanted
 }
 
-/// NOT NULL is a matter of the schema alone; what writers before version 2 would not know is a rule on nested fields.
-fn not_null_inside(data_type: &DataType) -> bool {
+/// Whether a type holds times without a zone, at whatever depth.
+fn has_local_time(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Struct(fields) => fields
-            .fields()
-            .any(|field| matches!(field.metadata().get("delta.invariants"), Some(MetadataValue::String(_)))),
+        DataType::Primitive(primitive) => *primitive == PrimitiveType::TimestampNtz,
+        DataType::Array(array) => has_local_time(array.element_type()),
+        DataType::Map(map) => has_local_time(map.key_type()) || has_local_time(map.value_type()),
+        DataType::Struct(fields) => fields.fields().any(|field| has_local_time(field.data_type())),
         _ => false,
     }
 }
