@@ -9,6 +9,7 @@ mod keywords;
 mod kinds;
 mod names;
 mod parser;
+mod stack;
 mod statement;
 mod text;
 mod tokens;

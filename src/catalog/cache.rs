@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, Utc};
 use deltalake_core::{DeltaTable, DeltaTableError};
+use object_store::{ObjectStore, ObjectStoreExt};
 use parking_lot::Mutex;
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::log::commit_path;
 use crate::store::Stores;
 
 /// What a file of a snapshot takes in memory, roughly: its action with statistics, parsed and as text.
@@ -27,9 +30,25 @@ struct Key {
 #[derive(Debug, Default)]
 struct Slot {
     /// Held while the table is read, so that a table is loaded once however many ask.
-    table: tokio::sync::Mutex<Option<DeltaTable>>,
+    table: tokio::sync::Mutex<Option<Held>>,
     last_used: AtomicU64,
     bytes: AtomicU64,
+}
+
+/// A loaded table, and how its last commit looked then.
+#[derive(Debug, Clone)]
+struct Held {
+    table: DeltaTable,
+    /// Absent where the commit file is gone already, behind a checkpoint.
+    last_commit: Option<Stamp>,
+}
+
+/// What tells a commit file from another that took its place: the table was dropped and made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    modified: DateTime<Utc>,
+    size: u64,
+    e_tag: Option<String>,
 }
 
 /// Tables that were opened, by location and version.
@@ -52,27 +71,25 @@ impl SnapshotCache {
     pub(crate) async fn latest(&self, url: &Url) -> Result<Option<DeltaTable>> {
         let key = Key { url: url.clone(), version: None };
         let slot = self.slot(&key);
-        let mut held = slot.table.lock().await;
-        if let Some(table) = held.as_mut() {
-            // A table that was dropped and made again has a shorter log: then the known state is of no use.
-            if table.update_incremental(None).await.is_ok() {
-                let table = table.clone();
-                self.used(&slot, &table);
-                return Ok(Some(table));
-            }
-            *held = None;
-        }
-        let loaded = self.load(url, None).await?;
-        match &loaded {
-            Some(table) => {
-                *held = Some(table.clone());
-                self.used(&slot, table);
-            }
-            None => {
-                self.slots.lock().remove(&key);
-            }
-        }
-        Ok(loaded)
+        let mut slot_table = slot.table.lock().await;
+        let refreshed = match slot_table.take() {
+            Some(held) => refresh(held).await,
+            None => None,
+        };
+        let held = match refreshed {
+            Some(held) => held,
+            None => match self.load(url, None).await? {
+                Some(table) => Held { last_commit: stamp(&table).await, table },
+                None => {
+                    self.slots.lock().remove(&key);
+                    return Ok(None);
+                }
+            },
+        };
+        let table = held.table.clone();
+        *slot_table = Some(held);
+        self.used(&slot, &table);
+        Ok(Some(table))
     }
 
     /// The table at a version.
@@ -82,13 +99,13 @@ impl SnapshotCache {
     pub(crate) async fn at(&self, url: &Url, version: u64) -> Result<DeltaTable> {
         let slot = self.slot(&Key { url: url.clone(), version: Some(version) });
         let mut held = slot.table.lock().await;
-        if let Some(table) = held.as_ref() {
+        if let Some(Held { table, .. }) = held.as_ref() {
             self.used(&slot, table);
             return Ok(table.clone());
         }
         match self.load(url, Some(version)).await? {
             Some(table) => {
-                *held = Some(table.clone());
+                *held = Some(Held { table: table.clone(), last_commit: None });
                 self.used(&slot, &table);
                 Ok(table)
             }
@@ -141,5 +158,37 @@ impl SnapshotCache {
             slots.remove(&key);
             total = total.saturating_sub(bytes);
         }
+    }
+}
+
+/// The table as of this moment, or `None` where it must be loaded anew.
+///
+/// Two look-ups settle the common case, that nothing happened: whether the last commit is still the one that was read, and
+/// whether there is a next. A listing would cost a log of ten thousand commits each time.
+async fn refresh(mut held: Held) -> Option<Held> {
+    let version = held.table.version()?;
+    let store = held.table.log_store().object_store(None);
+    let (last, next) = (commit_path(version), commit_path(version + 1));
+    let (last, next) = futures::join!(look(store.as_ref(), &last), look(store.as_ref(), &next));
+    match (last, next) {
+        (Ok(Some(now)), _) if held.last_commit.as_ref().is_some_and(|then| *then != now) => return None,
+        (Ok(Some(_)), Ok(None)) if held.last_commit.is_some() => return Some(held),
+        _ => {}
+    }
+    held.table.update_incremental(None).await.ok()?;
+    held.last_commit = stamp(&held.table).await;
+    Some(held)
+}
+
+async fn stamp(table: &DeltaTable) -> Option<Stamp> {
+    let store = table.log_store().object_store(None);
+    look(store.as_ref(), &commit_path(table.version()?)).await.ok().flatten()
+}
+
+async fn look(store: &dyn ObjectStore, path: &object_store::path::Path) -> object_store::Result<Option<Stamp>> {
+    match store.head(path).await {
+        Ok(meta) => Ok(Some(Stamp { modified: meta.last_modified, size: meta.size, e_tag: meta.e_tag })),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -21,6 +21,7 @@ use datafusion::sql::sqlparser::ast::Expr;
 use crate::Parsed;
 use crate::cursor::{Cursor, Parse};
 use crate::error::{Location, SyntaxError};
+use crate::stack::with_room;
 use crate::statement::Statement;
 use crate::tokens::{Offsets, Piece, split};
 use crate::types::TypeName;
@@ -29,6 +30,10 @@ pub(crate) use merge::words as merge_kind;
 pub(crate) use native::check_query;
 
 pub(crate) fn script(sql: &str) -> Parse<Vec<Parsed>> {
+    with_room(|| pieces(sql))
+}
+
+fn pieces(sql: &str) -> Parse<Vec<Parsed>> {
     let (pieces, unreadable) = split(sql);
     let mut offsets = Offsets::new(sql);
     let mut statements = Vec::with_capacity(pieces.len());
@@ -125,7 +130,7 @@ fn whole(sql: &str) -> Parse<Cursor> {
 
 pub(crate) fn expression(sql: &str) -> Parse<Expr> {
     let mut cursor = whole(sql)?;
-    let expression = cursor.expression()?;
+    let expression = with_room(|| cursor.expression())?;
     if !cursor.at_end() {
         return Err(cursor.expected("the end of the expression"));
     }
@@ -134,7 +139,7 @@ pub(crate) fn expression(sql: &str) -> Parse<Expr> {
 
 pub(crate) fn data_type(sql: &str) -> Parse<TypeName> {
     let mut cursor = whole(sql)?;
-    let data_type = types::data_type(&mut cursor)?;
+    let data_type = with_room(|| types::data_type(&mut cursor))?;
     if !cursor.at_end() {
         return Err(cursor.expected("the end of the type"));
     }

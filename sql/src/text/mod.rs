@@ -10,11 +10,18 @@ mod types;
 use std::fmt::{self, Display, Formatter};
 
 use crate::names::{Name, Qualified};
+use crate::stack::with_room;
 use crate::statement::{Explain, Prepare, Statement};
 use nodes::list;
 
 impl Display for Statement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        with_room(|| self.write(f))
+    }
+}
+
+impl Statement {
+    fn write(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Native(statement) => native::write(f, statement),
             Self::Explain(explain) => write!(f, "{explain}"),

@@ -1,0 +1,132 @@
+//! A table's definition as the statement that makes such a table.
+
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
+use deltalake_core::kernel::{DataType, MetadataValue, PrimitiveType, StructField};
+use posixlake_sql::{Check, Column, CreateTable, TypeName, parse_expression};
+
+use crate::error::{Error, Result};
+use crate::table::{COMMENT, CONSTRAINT_PREFIX, Definition, GENERATION, hidden_property, protocol_for};
+
+/// The field metadata that holds a column's default.
+const DEFAULT: &str = "CURRENT_DEFAULT";
+
+/// The statement.
+///
+/// # Errors
+/// Where a column has a type that SQL cannot spell, or an expression that cannot be read.
+pub(super) fn create_table(name: &ObjectName, definition: &Definition) -> Result<CreateTable> {
+    let mut create = CreateTable::named(name.clone());
+    let key = definition.primary_key();
+    create.columns = definition.fields().map(|field| column(field, &key)).collect::<Result<_>>()?;
+    create.primary_key = key.iter().map(ident).collect();
+    create.partitioned_by = definition.partition_columns().iter().map(ident).collect();
+    create.comment = definition.metadata().description().map(str::to_string);
+    for (key, text) in sorted(definition) {
+        if let Some(name) = key.strip_prefix(CONSTRAINT_PREFIX) {
+            create.checks.push(Check { name: Some(ident(name)), expression: parse_expression(text)? });
+        } else if !hidden_property(key) {
+            create.properties.push((key.clone(), text.clone()));
+        }
+    }
+    create.properties.extend(protocol_properties(definition)?);
+    create.properties.sort();
+    Ok(create)
+}
+
+fn sorted(definition: &Definition) -> Vec<(&String, &String)> {
+    let mut properties: Vec<_> = definition.configuration().iter().collect();
+    properties.sort();
+    properties
+}
+
+/// What of the protocol does not follow from the columns and properties.
+fn protocol_properties(definition: &Definition) -> Result<Vec<(String, String)>> {
+    let protocol = definition.protocol();
+    let Ok(implied) = protocol_for(definition.schema(), definition.configuration(), None) else {
+        return Ok(Vec::new());
+    };
+    if implied == *protocol {
+        return Ok(Vec::new());
+    }
+    let mut properties = Vec::new();
+    if implied.min_reader_version() < protocol.min_reader_version() {
+        properties.push(("delta.minReaderVersion".to_string(), protocol.min_reader_version().to_string()));
+    }
+    if implied.min_writer_version() < protocol.min_writer_version() {
+        properties.push(("delta.minWriterVersion".to_string(), protocol.min_writer_version().to_string()));
+    }
+    let known = implied.writer_features().unwrap_or_default();
+    for feature in protocol.writer_features().unwrap_or_default() {
+        if !known.contains(feature) {
+            properties.push((format!("delta.feature.{feature}"), "supported".to_string()));
+        }
+    }
+    Ok(properties)
+}
+
+fn column(field: &StructField, key: &[String]) -> Result<Column> {
+    let text = |key: &str| match field.metadata().get(key) {
+        Some(MetadataValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let expression = |key: &str| text(key).map(|text| parse_expression(&text)).transpose();
+    Ok(Column {
+        name: ident(field.name()),
+        data_type: type_name(field.data_type())
+            .map_err(|error| Error::unsupported(format!("column {}: {}", field.name(), error.message())))?,
+        // A key's columns are NOT NULL without saying so.
+        nullable: field.is_nullable() || key.contains(field.name()),
+        default: expression(DEFAULT)?,
+        generated: expression(GENERATION)?,
+        identity: None,
+        comment: text(COMMENT),
+    })
+}
+
+fn type_name(data_type: &DataType) -> Result<TypeName> {
+    Ok(match data_type {
+        DataType::Primitive(primitive) => match primitive {
+            PrimitiveType::Boolean => TypeName::Boolean,
+            PrimitiveType::Byte => TypeName::TinyInt,
+            PrimitiveType::Short => TypeName::SmallInt,
+            PrimitiveType::Integer => TypeName::Int,
+            PrimitiveType::Long => TypeName::BigInt,
+            PrimitiveType::Float => TypeName::Float,
+            PrimitiveType::Double => TypeName::Double,
+            PrimitiveType::Decimal(decimal) => {
+                TypeName::Decimal { precision: decimal.precision(), scale: decimal.scale() }
+            }
+            PrimitiveType::String => TypeName::String,
+            PrimitiveType::Binary => TypeName::Binary,
+            PrimitiveType::Date => TypeName::Date,
+            PrimitiveType::Timestamp => TypeName::Timestamp,
+            PrimitiveType::TimestampNtz => TypeName::TimestampNtz,
+            other => return Err(Error::unsupported(format!("the type {other} has no name in SQL"))),
+        },
+        DataType::Array(array) => TypeName::Array(Box::new(type_name(array.element_type())?)),
+        DataType::Map(map) => TypeName::Map(Box::new(type_name(map.key_type())?), Box::new(type_name(map.value_type())?)),
+        DataType::Struct(fields) => TypeName::Struct(
+            fields
+                .fields()
+                .map(|field| {
+                    let comment = match field.metadata().get(COMMENT) {
+                        Some(MetadataValue::String(text)) => Some(text.clone()),
+                        _ => None,
+                    };
+                    Ok(posixlake_sql::StructField {
+                        name: ident(field.name()),
+                        data_type: type_name(field.data_type())?,
+                        nullable: field.is_nullable(),
+                        comment,
+                    })
+                })
+                .collect::<Result<_>>()?,
+        ),
+        other => return Err(Error::unsupported(format!("the type {other} has no name in SQL"))),
+    })
+}
+
+/// A name that reads back as exactly this one.
+fn ident(name: impl AsRef<str>) -> Ident {
+    Ident::with_quote('`', name.as_ref())
+}

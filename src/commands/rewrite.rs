@@ -1,0 +1,243 @@
+//! Files that are replaced by others of the same rows: the engine of `OPTIMIZE`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::logical_expr::{Expr, ident};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
+use deltalake_core::DeltaTable;
+use deltalake_core::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
+use deltalake_core::kernel::{Action, Add, Remove};
+use futures::StreamExt;
+use object_store::ObjectStoreExt;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::catalog::{Lake, TableId};
+use crate::dml::{FileWriter, conform};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Commit, Mode, commit};
+use crate::plan::{Progress, Running};
+use crate::table::{Definition, LiveFile, live_files};
+
+/// How often a commit is tried behind those of others.
+const ATTEMPTS: u32 = 100;
+
+/// Files of one partition whose rows are written anew, together.
+#[derive(Debug)]
+pub(super) struct Bin(pub(super) Vec<LiveFile>);
+
+/// What a rewrite made.
+#[derive(Debug, Default)]
+pub(super) struct Rewritten {
+    pub(super) adds: Vec<Add>,
+    pub(super) batches: u64,
+}
+
+/// Writes the rows of every bin into new files. Several bins are under way at once.
+///
+/// # Errors
+/// Where files cannot be read or written, or not all rows came: then nothing that was written stays.
+pub(super) async fn rewrite(table: &DeltaTable, bins: &[Bin], zorder: &[String], running: &Running) -> Result<Rewritten> {
+    let definition = Definition::of(table)?;
+    let writer = Arc::new(FileWriter::new(&definition, table.log_store().object_store(None))?);
+    let places = Arc::new(Semaphore::new(running.task.session_config().target_partitions().max(1)));
+    let mut tasks = JoinSet::new();
+    for bin in bins {
+        let context = context(running);
+        table.update_datafusion_session(&context.state())?;
+        let scan = DeltaScanNext::new(
+            Arc::new(table.snapshot()?.snapshot().clone()),
+            DeltaScanConfig::new().with_wrap_partition_values(false),
+        )?
+        .with_adds(bin.0.iter().map(|file| file.add.clone()));
+        let expected: Option<u64> = bin.0.iter().map(LiveFile::live_records).sum();
+        let (writer, progress, zorder) = (writer.clone(), running.progress.clone(), zorder.to_vec());
+        let places = places.clone();
+        tasks.spawn(async move {
+            let _place = places.acquire().await.map_err(|error| Error::internal(error.to_string()))?;
+            let plan = plan(&context, scan, &zorder).await?;
+            write(plan, &context, &writer, expected, &progress).await
+        });
+    }
+    let mut all = Rewritten::default();
+    let mut failure = None;
+    while let Some(finished) = tasks.join_next().await {
+        match finished {
+            Ok(Ok(done)) => {
+                all.adds.extend(done.adds);
+                all.batches += done.batches;
+            }
+            Ok(Err(error)) => {
+                tasks.abort_all();
+                failure.get_or_insert(error);
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                failure.get_or_insert(Error::internal(format!("a writer stopped: {error}")));
+            }
+        }
+    }
+    match failure {
+        None => Ok(all),
+        Some(error) => {
+            discard(table, &all.adds).await;
+            Err(error)
+        }
+    }
+}
+
+/// A session in which a bin is read in order: one partition.
+fn context(running: &Running) -> SessionContext {
+    let state = running.state();
+    let config = state.config().clone().with_target_partitions(1);
+    let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+    let context = SessionContext::new_with_state(state);
+    posixlake_udfs::register(&context);
+    context
+}
+
+async fn plan(context: &SessionContext, scan: DeltaScanNext, zorder: &[String]) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = scan.schema();
+    let mut rows = context.read_table(Arc::new(scan))?;
+    if !zorder.is_empty() {
+        let key = context.udf("zorder_key")?.call(zorder.iter().map(ident).collect());
+        rows = rows.sort(vec![key.sort(true, true)])?;
+        let columns: Vec<Expr> = schema.fields().iter().map(|field| ident(field.name())).collect();
+        rows = rows.select(columns)?;
+    }
+    Ok(rows.create_physical_plan().await?)
+}
+
+async fn write(
+    plan: Arc<dyn ExecutionPlan>,
+    context: &SessionContext,
+    writer: &FileWriter,
+    expected: Option<u64>,
+    progress: &Progress,
+) -> Result<Rewritten> {
+    let mut stream = execute_stream(plan, context.task_ctx())?;
+    let mut files = writer.open();
+    let mut rows = 0;
+    let mut batches = 0;
+    let outcome = async {
+        while let Some(batch) = stream.next().await {
+            let batch = conform(&batch?, writer.schema())?;
+            let batch = RecordBatch::try_new(writer.schema().clone(), batch.columns().to_vec())?;
+            files.write(&writer.to_physical(&batch)?).await?;
+            rows += batch.num_rows() as u64;
+            batches += 1;
+            progress.rows.add(batch.num_rows());
+        }
+        match expected {
+            Some(expected) if expected != rows => Err(Error::corrupt(format!(
+                "{rows} rows were read where the log says {expected}; nothing was changed: ANALYZE TABLE or FSCK REPAIR TABLE \
+                 may tell more"
+            ))),
+            _ => Ok::<_, Error>(()),
+        }
+    };
+    if let Err(error) = outcome.await {
+        // What was uploaded so far is given up; the statement's own error is what matters.
+        let _ = files.abort().await;
+        return Err(error);
+    }
+    let mut adds = files.close().await?;
+    for add in &mut adds {
+        add.data_change = false;
+        progress.bytes.add(usize::try_from(add.size).unwrap_or_default());
+    }
+    progress.files.add(adds.len());
+    Ok(Rewritten { adds, batches })
+}
+
+/// Removes files that no commit will refer to; what cannot be removed is left to VACUUM.
+pub(super) async fn discard(table: &DeltaTable, adds: &[Add]) {
+    let store = table.log_store().object_store(None);
+    for add in adds {
+        let _ = store.delete(&object_store::path::Path::from(add.path.as_str())).await;
+    }
+}
+
+/// The action that takes a file away without changing rows.
+pub(super) fn remove(add: &Add, data_change: bool) -> Remove {
+    Remove {
+        path: add.path.clone(),
+        data_change,
+        deletion_timestamp: Some(chrono::Utc::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(add.partition_values.clone()),
+        size: Some(add.size),
+        deletion_vector: add.deletion_vector.clone(),
+        tags: add.tags.clone(),
+        base_row_id: add.base_row_id,
+        default_row_commit_version: add.default_row_commit_version,
+    }
+}
+
+/// What a commit of this kind says in the history.
+#[derive(Debug, Clone)]
+pub(super) struct Story {
+    pub(super) operation: &'static str,
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) metrics: BTreeMap<String, String>,
+    pub(super) statement: String,
+}
+
+/// Commits a change of files that keeps all rows. Others may commit before it as long as the files stand as they were
+/// read, in a table of the same schema: the same rows then are where this commit says, whatever else came. None where
+/// that is not so any more: nothing was committed.
+///
+/// # Errors
+/// Where the store fails.
+pub(super) async fn commit_unchanged_rows(
+    lake: &Arc<Lake>,
+    id: &TableId,
+    table: &DeltaTable,
+    inputs: &[LiveFile],
+    actions: &[Action],
+    story: &Story,
+) -> Result<Option<u64>> {
+    let mut latest = table.clone();
+    for attempt in 0..ATTEMPTS {
+        let next = Commit {
+            operation: story.operation,
+            parameters: story.parameters.clone(),
+            metrics: story.metrics.clone(),
+            actions: actions.to_vec(),
+            read_version: latest.version(),
+            mode: Mode::Exclusive,
+            statement: Some(story.statement.clone()),
+        };
+        match commit(latest.log_store().as_ref(), next).await {
+            Ok(version) => {
+                lake.after_commit(id, version).await;
+                return Ok(Some(version));
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let limit = 2 << attempt.min(6);
+                tokio::time::sleep(Duration::from_millis(rand::random_range(1..=limit))).await;
+                latest = lake.open_table(id).await?;
+                if !still_stand(table, &latest, inputs)? {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn still_stand(before: &DeltaTable, now: &DeltaTable, inputs: &[LiveFile]) -> Result<bool> {
+    let (before, after) = (before.snapshot()?, now.snapshot()?);
+    if before.metadata() != after.metadata() || before.protocol() != after.protocol() {
+        return Ok(false);
+    }
+    let standing: std::collections::HashSet<_> = live_files(now)?.iter().map(LiveFile::key).collect();
+    Ok(inputs.iter().all(|file| standing.contains(&file.key())))
+}

@@ -1,0 +1,203 @@
+//! `VACUUM`: files that no version within the retention time needs are deleted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::StringArray;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use chrono::Duration;
+use datafusion::logical_expr::LogicalPlan;
+use deltalake_core::DeltaTable;
+use deltalake_core::operations::vacuum::VacuumMode as Mode;
+use deltalake_core::table::config::TablePropertiesExt;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use posixlake_sql::{Vacuum, VacuumMode};
+
+use crate::catalog::{Lake, TableId};
+use crate::error::{Error, Result};
+use crate::log::{self, Commit, check_writable};
+use crate::plan::{Command, Planner, Running, command_plan};
+
+/// The most hours that a retention can have: what fits into milliseconds with room to spare.
+const MOST_HOURS: f64 = 1e9;
+
+/// Plans `VACUUM`.
+///
+/// # Errors
+/// Where there is no such table, or the retention is below the table's and the session does not allow that.
+pub(super) async fn plan(planner: &Planner, vacuum: &Vacuum, statement: String) -> Result<LogicalPlan> {
+    let (id, table) = planner.table(&vacuum.table).await?;
+    check_writable(&table, &id.display())?;
+    let checked = crate::session::checks_retention(planner.state().config().options());
+    let command = VacuumCommand {
+        lake: planner.lake().clone(),
+        id,
+        mode: match vacuum.mode {
+            VacuumMode::Full => Mode::Full,
+            VacuumMode::Lite => Mode::Lite,
+        },
+        retention: vacuum.retain_hours.map(hours).transpose()?,
+        dry_run: vacuum.dry_run,
+        checked,
+        statement,
+    };
+    command.retention(&table)?;
+    command_plan("vacuum", Arc::new(command))
+}
+
+fn hours(hours: f64) -> Result<Duration> {
+    if (0.0..=MOST_HOURS).contains(&hours) {
+        // In range, so nothing but the fraction of a millisecond is lost.
+        Ok(Duration::milliseconds((hours * 3_600_000.0).round() as i64))
+    } else {
+        Err(Error::invalid(format!("VACUUM … RETAIN {hours} HOURS: the hours are a number from 0 to {MOST_HOURS:.0}")))
+    }
+}
+
+#[derive(Debug)]
+struct VacuumCommand {
+    lake: Arc<Lake>,
+    id: TableId,
+    mode: Mode,
+    retention: Option<Duration>,
+    dry_run: bool,
+    checked: bool,
+    statement: String,
+}
+
+impl VacuumCommand {
+    /// The retention that applies, and the table's own.
+    ///
+    /// # Errors
+    /// Where it is shorter than the table's and the session does not allow that.
+    fn retention(&self, table: &DeltaTable) -> Result<(Duration, Duration)> {
+        let of_table = table.snapshot()?.table_config().deleted_file_retention_duration();
+        let of_table = Duration::from_std(of_table).unwrap_or(Duration::MAX);
+        let wanted = self.retention.unwrap_or(of_table);
+        if self.checked && wanted < of_table {
+            return Err(Error::invalid(format!(
+                "VACUUM {} RETAIN {} HOURS is below the table's retention of {} hours: readers and writers that are under way, \
+                 and time travel, may lose their files. If none can, SET posixlake.vacuum_retention_check = false, or set the \
+                 table's delta.deletedFileRetentionDuration",
+                self.id.display(),
+                wanted.num_milliseconds() as f64 / 3_600_000.0,
+                of_table.num_hours()
+            )));
+        }
+        Ok((wanted, of_table))
+    }
+
+    /// The files to delete.
+    async fn find(&self, table: &DeltaTable, retention: Duration) -> Result<Vec<Path>> {
+        let (_, found) = table
+            .clone()
+            .vacuum()
+            .with_mode(self.mode.clone())
+            .with_retention_period(retention)
+            .with_enforce_retention_duration(false)
+            .with_dry_run(true)
+            .await?;
+        let mut paths: Vec<Path> = found
+            .files_deleted
+            .iter()
+            .map(|path| Path::parse(path).map_err(|error| Error::corrupt(format!("'{path}' is not a path: {error}"))))
+            .collect::<Result<_>>()?;
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    async fn commit(
+        &self,
+        table: &DeltaTable,
+        operation: &'static str,
+        parameters: BTreeMap<String, String>,
+        metrics: BTreeMap<String, String>,
+    ) -> Result<u64> {
+        let commit = Commit {
+            operation,
+            parameters,
+            metrics,
+            actions: Vec::new(),
+            read_version: table.version(),
+            mode: log::Mode::Append,
+            statement: Some(self.statement.clone()),
+        };
+        log::commit(table.log_store().as_ref(), commit).await
+    }
+
+    /// Deletes the files between two commits that say so.
+    async fn delete(
+        &self,
+        table: &DeltaTable,
+        paths: &[Path],
+        retention: Duration,
+        of_table: Duration,
+        running: &Running,
+    ) -> Result<()> {
+        let store = table.log_store().object_store(None);
+        let sizes = futures::stream::iter(paths.to_vec()).map(|path| {
+            let store = store.clone();
+            async move { store.head(&path).await.map(|meta| meta.size).unwrap_or_default() }
+        });
+        let bytes: u64 = sizes.buffered(16).fold(0, |sum, size| async move { sum + size }).await;
+        let entry = |name: &str, value: String| (name.to_string(), value);
+        let begun = BTreeMap::from([
+            entry("retentionCheckEnabled", self.checked.to_string()),
+            entry("specifiedRetentionMillis", retention.num_milliseconds().to_string()),
+            entry("defaultRetentionMillis", of_table.num_milliseconds().to_string()),
+        ]);
+        let planned = BTreeMap::from([
+            entry("numFilesToDelete", paths.len().to_string()),
+            entry("sizeOfDataToDelete", bytes.to_string()),
+        ]);
+        let version = self.commit(table, "VACUUM START", begun, planned).await?;
+        self.lake.after_commit(&self.id, version).await;
+        let locations = futures::stream::iter(paths.to_vec()).map(Ok).boxed();
+        let deleted = store
+            .delete_stream(locations)
+            .try_fold(0_usize, |count, _| {
+                running.progress.files.add(1);
+                async move { Ok(count + 1) }
+            })
+            .await;
+        running.progress.bytes.add(usize::try_from(bytes).unwrap_or_default());
+        let status = if deleted.is_ok() { "COMPLETED" } else { "FAILED" };
+        let ended = BTreeMap::from([entry("status", status.to_string())]);
+        let done = BTreeMap::from([
+            entry("numDeletedFiles", deleted.as_ref().map_or(0, |count| *count).to_string()),
+            entry("numVacuumedDirectories", "0".to_string()),
+        ]);
+        let version = self.commit(table, "VACUUM END", ended, done).await?;
+        self.lake.after_commit(&self.id, version).await;
+        deleted.map(|_| ()).map_err(Error::from)
+    }
+}
+
+#[async_trait]
+impl Command for VacuumCommand {
+    fn describe(&self) -> String {
+        self.statement.clone()
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("path", DataType::Utf8, false)]))
+    }
+
+    async fn run(&self, running: Running) -> Result<RecordBatch> {
+        let table = self.lake.open_table(&self.id).await?;
+        check_writable(&table, &self.id.display())?;
+        let (retention, of_table) = self.retention(&table)?;
+        let paths = self.find(&table, retention).await?;
+        if !self.dry_run && !paths.is_empty() {
+            self.delete(&table, &paths, retention, of_table, &running).await?;
+        }
+        running.progress.rows.add(paths.len());
+        let column = StringArray::from_iter_values(paths.iter().map(AsRef::<str>::as_ref));
+        Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(column)])?)
+    }
+}
