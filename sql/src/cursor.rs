@@ -6,11 +6,12 @@ use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Q
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::depth;
 use crate::dialect::LakeDialect;
 use crate::error::{Location, SyntaxError};
 use crate::names::normalised;
 use crate::statement::AsOf;
-use crate::tokens::{Piece, check_depth};
+use crate::tokens::Piece;
 use crate::versions;
 
 pub(crate) type Parse<T> = Result<T, SyntaxError>;
@@ -35,7 +36,7 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     pub(crate) fn new(piece: Piece) -> Parse<Self> {
-        check_depth(&piece.tokens)?;
+        depth::check(&piece.tokens)?;
         let rewritten = versions::rewrite(piece.tokens, piece.end)?;
         let inner = DFParserBuilder::new(rewritten.tokens)
             .with_dialect(&DIALECT)

@@ -2,6 +2,7 @@
 
 mod bind;
 mod cursor;
+mod depth;
 mod dialect;
 mod docs;
 mod error;
