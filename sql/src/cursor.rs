@@ -2,7 +2,9 @@
 
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParser, DFParserBuilder};
-use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, Query, TableFactor, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{
+    ColumnOption, Expr, Ident, ObjectName, ObjectNamePart, Query, TableFactor, TableWithJoins,
+};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -37,7 +39,11 @@ pub(crate) struct Cursor {
 impl Cursor {
     pub(crate) fn new(piece: Piece) -> Parse<Self> {
         depth::check(&piece.tokens)?;
-        let rewritten = versions::rewrite(piece.tokens, piece.end)?;
+        let terminated = piece.semicolon.is_some();
+        let rewritten = versions::rewrite(piece.tokens, piece.end).map_err(|error| SyntaxError {
+            incomplete: error.incomplete && !terminated,
+            ..error
+        })?;
         let inner = DFParserBuilder::new(rewritten.tokens)
             .with_dialect(&DIALECT)
             .with_recursion_limit(MAXIMUM_NESTING)
@@ -46,7 +52,7 @@ impl Cursor {
         Ok(Self {
             inner,
             end: piece.end,
-            terminated: piece.semicolon.is_some(),
+            terminated,
             versioned: rewritten.versioned,
             half_shift: false,
         })
@@ -223,6 +229,18 @@ impl Cursor {
         let mut expression = result.map_err(|error| self.convert(error))?;
         self.normalise(&mut expression)?;
         Ok(expression)
+    }
+
+    /// `DEFAULT e` of a column, where a `NOT NULL` behind the expression is the column's and not a part of it.
+    pub(crate) fn column_default(&mut self) -> Parse<Expr> {
+        let result = self.inner.parser.parse_optional_column_option();
+        match result.map_err(|error| self.convert(error))? {
+            Some(ColumnOption::Default(mut expression)) => {
+                self.normalise(&mut expression)?;
+                Ok(expression)
+            }
+            _ => Err(self.expected("DEFAULT")),
+        }
     }
 
     /// An expression in brackets, without them.

@@ -16,7 +16,7 @@ pub(super) const STATEMENTS: &[StatementDoc] = &[
         also: &[
             same(
                 "CREATE TABLE t (id BIGINT PRIMARY KEY)",
-                "CREATE TABLE t (id BIGINT, PRIMARY KEY (id))",
+                "CREATE TABLE t (id BIGINT NOT NULL, PRIMARY KEY (id))",
             ),
             same(
                 "CREATE TABLE t (a INT) PARTITIONED BY (day DATE)",

@@ -108,8 +108,7 @@ pub(crate) fn column(cursor: &mut Cursor, name: Ident, definitions: &mut Definit
             }
             "NULL" => cursor.skip(),
             "DEFAULT" => {
-                cursor.skip();
-                column.default = Some(cursor.expression()?);
+                column.default = Some(cursor.column_default()?);
             }
             "GENERATED" => generated(cursor, &mut column)?,
             "COMMENT" => {

@@ -4,7 +4,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::native;
 use super::properties::key;
-use super::refusals::unavailable;
+use super::refusals::{SHOWN, nearest, unavailable};
 use crate::cursor::{Cursor, Parse};
 use crate::statement::{DescribeHistory, ShowProperties, Statement};
 
@@ -64,6 +64,15 @@ pub(crate) fn show(cursor: &mut Cursor) -> Parse<Statement> {
         if cursor.is_word_at(1, kind) {
             return Err(unavailable(cursor, &format!("SHOW {kind}")));
         }
+    }
+    // A misspelt kind would be read as the name of a setting.
+    if let Some(near) = cursor.word(1).as_deref().and_then(|word| nearest(word, SHOWN))
+        && cursor.is_name_at(2)
+    {
+        cursor.skip();
+        return Err(cursor
+            .expected("something to show")
+            .with_hint(format!("did you mean SHOW {near}?")));
     }
     native::statement(cursor)
 }

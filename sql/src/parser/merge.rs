@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::insert::{refuse_returning, refuse_version, schema_evolution};
 use super::update::{alias, assignments};
 use crate::cursor::{Cursor, Parse};
-use crate::error::Location;
+use crate::error::{Location, SyntaxError};
 use crate::statement::{Merge, MergeAction, MergeClause, MergeKind, Statement};
 
 pub(crate) fn merge(cursor: &mut Cursor) -> Parse<Statement> {
@@ -17,6 +17,12 @@ pub(crate) fn merge(cursor: &mut Cursor) -> Parse<Statement> {
     let alias = alias(cursor, &["USING"])?;
     cursor.expect("USING")?;
     let source = cursor.relation()?;
+    if cursor.is("MATCHED") || cursor.is("NOT MATCHED") {
+        // Without ON the first WHEN was taken for the source's alias.
+        let place = cursor.inner.parser.get_current_token().span.start;
+        return Err(SyntaxError::new("expected ON, found WHEN", place.into())
+            .with_hint("write MERGE INTO t USING s ON condition WHEN …"));
+    }
     cursor.expect("ON")?;
     let on = cursor.expression()?;
     let clauses = clauses(cursor)?;

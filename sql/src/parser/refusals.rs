@@ -43,6 +43,17 @@ const LEADING: &[&str] = &[
     "WITH",
 ];
 
+/// What SHOW shows.
+pub(crate) const SHOWN: &[&str] = &[
+    "TABLES",
+    "COLUMNS",
+    "CREATE",
+    "FUNCTIONS",
+    "PARTITIONS",
+    "PROCEDURES",
+    "TBLPROPERTIES",
+];
+
 /// The words that follow a leading word.
 const FOLLOWING: &[(&str, &[&str])] = &[
     ("ALTER", &["TABLE"]),
@@ -58,17 +69,7 @@ const FOLLOWING: &[(&str, &[&str])] = &[
     ("FSCK", &["REPAIR"]),
     ("INSERT", &["INTO", "OVERWRITE", "WITH"]),
     ("MERGE", &["INTO", "WITH"]),
-    (
-        "SHOW",
-        &[
-            "TABLES",
-            "COLUMNS",
-            "CREATE",
-            "PARTITIONS",
-            "PROCEDURES",
-            "TBLPROPERTIES",
-        ],
-    ),
+    ("SHOW", SHOWN),
     ("TRUNCATE", &["TABLE"]),
 ];
 

@@ -24,12 +24,17 @@ fn nested(cursor: &mut Cursor, depth: usize) -> Parse<TypeName> {
         return Err(cursor.refusal(format!("types are nested more than {MAXIMUM_NESTING} deep")));
     }
     let mut data_type = base(cursor, depth)?;
+    let mut arrays = 0;
     while !cursor.half_shift && *cursor.peek(0) == Token::LBracket {
         cursor.skip();
         if !cursor.take_token(&Token::RBracket) {
             return Err(cursor.expected("']'").with_hint("an array has no fixed length"));
         }
         data_type = TypeName::Array(Box::new(data_type));
+        arrays += 1;
+        if arrays > MAXIMUM_NESTING {
+            return Err(cursor.refusal(format!("types are nested more than {MAXIMUM_NESTING} deep")));
+        }
     }
     Ok(data_type)
 }

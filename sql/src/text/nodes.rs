@@ -64,13 +64,13 @@ impl Display for AsOf {
 /// A node of the parser's tree.
 ///
 /// The nodes write themselves, but not always so that they read back: they leave quotes alone that look escaped
-/// already, and put a table's version behind its alias. Where their text holds a trace of either, a repaired copy is
+/// already, put a table's version behind its alias, and two signs side by side. Where their text holds a trace of either, a repaired copy is
 /// written instead.
 pub(super) struct Node<'a, T>(pub(super) &'a T);
 
 impl<T: Display + Clone + VisitMut> Display for Node<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        const TRACES: &[&str] = &["''", "\\'", "\"\"", "\\\"", "``", "\\`", " AS OF "];
+        const TRACES: &[&str] = &["''", "\\'", "\"\"", "\\\"", "``", "\\`", " AS OF ", "--", "++", "~~"];
         let text = self.0.to_string();
         if !TRACES.iter().any(|trace| text.contains(trace)) {
             return f.write_str(&text);
@@ -100,6 +100,13 @@ impl VisitorMut for Repair {
         match expression {
             Expr::Identifier(ident) => repair(ident),
             Expr::CompoundIdentifier(idents) => idents.iter_mut().for_each(repair),
+            Expr::UnaryOp { expr, .. } => {
+                // Two signs in a row would begin a comment or be another operator.
+                let operand = Node(expr.as_ref()).to_string();
+                if operand.starts_with(['-', '+', '~', '@', '!', '|']) {
+                    **expr = Expr::Identifier(Ident::new(format!(" {operand}")));
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())

@@ -10,9 +10,9 @@ fn place(sql: &str) -> (u64, u64) {
 #[test]
 fn errors_stand_where_the_mistake_is() {
     for (sql, expected) in [
-        ("SELECT * FORM t", (1, 15)),
+        ("SELECT * FORM t", (1, 10)),
         ("SELECT 1;\nSELECT 2;\n  VACUUM t RETIAN 3 HOURS", (3, 12)),
-        ("SELECT 'a\nb\n', * FROM t; DELETE FROM t WHERE", (3, 34)),
+        ("SELECT 'a\nb\n', * FROM t; DELETE FROM t WHERE", (3, 33)),
         ("SELECT '\n;\n';\n\tOPTIMIZE t FULL", (4, 13)),
         ("/* a\n b */ SELECT 1; -- c\nINSERT INTO t", (3, 14)),
         ("SELECT 'äöü', b b b", (1, 19)),

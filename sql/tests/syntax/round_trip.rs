@@ -40,8 +40,12 @@ proptest! {
 fn one_of_each_reads_back() {
     for sql in ONE_OF_EACH {
         assert_reads_back(&one(sql));
-        assert_reads_back(&one(&format!("EXPLAIN {sql}")));
-        assert_reads_back(&one(&format!("PREPARE p AS {sql}")));
+        if !sql.starts_with("EXPLAIN") {
+            assert_reads_back(&one(&format!("EXPLAIN {sql}")));
+        }
+        if !sql.starts_with("PREPARE") {
+            assert_reads_back(&one(&format!("PREPARE p AS {sql}")));
+        }
     }
 }
 

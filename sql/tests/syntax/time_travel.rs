@@ -69,7 +69,7 @@ fn versions_stand_anywhere_a_table_does() {
     }
     assert_same(&[
         "SELECT * FROM t VERSION AS OF 3 AS x (a, b)",
-        "SELECT * FROM t FOR VERSION AS OF 3 x (a, b)",
+        "SELECT * FROM t FOR VERSION AS OF 3 AS x (a, b)",
         "SELECT * FROM t AT (VERSION => 3) AS x (a, b)",
     ]);
     assert_same(&[
