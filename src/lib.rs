@@ -7,6 +7,7 @@ mod dml;
 mod error;
 mod log;
 mod plan;
+pub mod reference;
 mod session;
 mod store;
 mod table;

@@ -138,6 +138,8 @@ pub(crate) enum Action {
     },
     /// Print the manual page
     Man,
+    /// Print the reference of the SQL as Markdown
+    SqlReference,
 }
 
 impl Arguments {

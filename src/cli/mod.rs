@@ -51,6 +51,7 @@ pub fn main() -> std::process::ExitCode {
         Some(Action::Man) => generate::manual()
             .map_err(|_| ExitCode::Failed)
             .and_then(|text| print(&text)),
+        Some(Action::SqlReference) => print(crate::reference::markdown().as_bytes()),
         None => run(&arguments),
     };
     result.err().unwrap_or(ExitCode::Success).into()

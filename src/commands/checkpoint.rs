@@ -22,7 +22,14 @@ use crate::plan::{Command, Planner, Running, command_plan};
 pub(super) async fn plan(planner: &Planner, name: &ObjectName, statement: String) -> Result<LogicalPlan> {
     let (id, table) = planner.table(name).await?;
     check_writable(&table, &id.display())?;
-    command_plan("checkpoint", Arc::new(CheckpointCommand { lake: planner.lake().clone(), id, statement }))
+    command_plan(
+        "checkpoint",
+        Arc::new(CheckpointCommand {
+            lake: planner.lake().clone(),
+            id,
+            statement,
+        }),
+    )
 }
 
 #[derive(Debug)]
@@ -51,7 +58,11 @@ impl Command for CheckpointCommand {
         let write = move || handle.block_on(async { checkpoints::create_checkpoint(&table, None).await });
         match tokio::task::spawn_blocking(write).await {
             Ok(written) => written?,
-            Err(error) => return Err(Error::internal(format!("the writer of the checkpoint stopped: {error}"))),
+            Err(error) => {
+                return Err(Error::internal(format!(
+                    "the writer of the checkpoint stopped: {error}"
+                )));
+            }
         }
         let version = Int64Array::from(vec![i64::try_from(version).unwrap_or(i64::MAX)]);
         Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(version)])?)

@@ -17,13 +17,19 @@ const DEFAULT: &str = "CURRENT_DEFAULT";
 pub(super) fn create_table(name: &ObjectName, definition: &Definition) -> Result<CreateTable> {
     let mut create = CreateTable::named(name.clone());
     let key = definition.primary_key();
-    create.columns = definition.fields().map(|field| column(field, &key)).collect::<Result<_>>()?;
+    create.columns = definition
+        .fields()
+        .map(|field| column(field, &key))
+        .collect::<Result<_>>()?;
     create.primary_key = key.iter().map(ident).collect();
     create.partitioned_by = definition.partition_columns().iter().map(ident).collect();
     create.comment = definition.metadata().description().map(str::to_string);
     for (key, text) in sorted(definition) {
         if let Some(name) = key.strip_prefix(CONSTRAINT_PREFIX) {
-            create.checks.push(Check { name: Some(ident(name)), expression: parse_expression(text)? });
+            create.checks.push(Check {
+                name: Some(ident(name)),
+                expression: parse_expression(text)?,
+            });
         } else if !hidden_property(key) {
             create.properties.push((key.clone(), text.clone()));
         }
@@ -50,10 +56,16 @@ fn protocol_properties(definition: &Definition) -> Result<Vec<(String, String)>>
     }
     let mut properties = Vec::new();
     if implied.min_reader_version() < protocol.min_reader_version() {
-        properties.push(("delta.minReaderVersion".to_string(), protocol.min_reader_version().to_string()));
+        properties.push((
+            "delta.minReaderVersion".to_string(),
+            protocol.min_reader_version().to_string(),
+        ));
     }
     if implied.min_writer_version() < protocol.min_writer_version() {
-        properties.push(("delta.minWriterVersion".to_string(), protocol.min_writer_version().to_string()));
+        properties.push((
+            "delta.minWriterVersion".to_string(),
+            protocol.min_writer_version().to_string(),
+        ));
     }
     let known = implied.writer_features().unwrap_or_default();
     for feature in protocol.writer_features().unwrap_or_default() {
@@ -93,9 +105,10 @@ fn type_name(data_type: &DataType) -> Result<TypeName> {
             PrimitiveType::Long => TypeName::BigInt,
             PrimitiveType::Float => TypeName::Float,
             PrimitiveType::Double => TypeName::Double,
-            PrimitiveType::Decimal(decimal) => {
-                TypeName::Decimal { precision: decimal.precision(), scale: decimal.scale() }
-            }
+            PrimitiveType::Decimal(decimal) => TypeName::Decimal {
+                precision: decimal.precision(),
+                scale: decimal.scale(),
+            },
             PrimitiveType::String => TypeName::String,
             PrimitiveType::Binary => TypeName::Binary,
             PrimitiveType::Date => TypeName::Date,
@@ -104,7 +117,10 @@ fn type_name(data_type: &DataType) -> Result<TypeName> {
             other => return Err(Error::unsupported(format!("the type {other} has no name in SQL"))),
         },
         DataType::Array(array) => TypeName::Array(Box::new(type_name(array.element_type())?)),
-        DataType::Map(map) => TypeName::Map(Box::new(type_name(map.key_type())?), Box::new(type_name(map.value_type())?)),
+        DataType::Map(map) => TypeName::Map(
+            Box::new(type_name(map.key_type())?),
+            Box::new(type_name(map.value_type())?),
+        ),
         DataType::Struct(fields) => TypeName::Struct(
             fields
                 .fields()

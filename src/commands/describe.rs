@@ -41,5 +41,9 @@ pub(super) async fn history(planner: &Planner, describe: &DescribeHistory) -> Re
 /// Where there is no such table.
 pub(super) async fn detail(planner: &Planner, name: &ObjectName) -> Result<LogicalPlan> {
     let (id, table) = planner.table(name).await?;
-    read("detail", view(planner.lake(), id, table, None, View::Detail).await?, None)
+    read(
+        "detail",
+        view(planner.lake(), id, table, None, View::Detail).await?,
+        None,
+    )
 }

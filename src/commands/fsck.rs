@@ -34,7 +34,12 @@ pub(super) async fn plan(planner: &Planner, fsck: &Fsck, statement: String) -> R
     if !fsck.dry_run {
         check_writable(&table, &id.display())?;
     }
-    let command = FsckCommand { lake: planner.lake().clone(), id, dry_run: fsck.dry_run, statement };
+    let command = FsckCommand {
+        lake: planner.lake().clone(),
+        id,
+        dry_run: fsck.dry_run,
+        statement,
+    };
     command_plan("fsck", Arc::new(command))
 }
 
@@ -70,7 +75,9 @@ impl FsckCommand {
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Err(_) => there.contains(&Path::parse(&file.add.path).unwrap_or_else(|_| Path::from(file.add.path.as_str()))),
+                Err(_) => {
+                    there.contains(&Path::parse(&file.add.path).unwrap_or_else(|_| Path::from(file.add.path.as_str())))
+                }
             };
             running.progress.files.add(1);
             if !found {
@@ -93,7 +100,10 @@ impl FsckCommand {
                 ("numMissingFiles".to_string(), missing.len().to_string()),
                 ("filesRemoved".to_string(), serde_json::json!(paths).to_string()),
             ]),
-            actions: missing.iter().map(|file| Action::Remove(remove(&file.add, true))).collect(),
+            actions: missing
+                .iter()
+                .map(|file| Action::Remove(remove(&file.add, true)))
+                .collect(),
             read_version: table.version(),
             mode: Mode::Exclusive,
             statement: Some(self.statement.clone()),
@@ -125,6 +135,9 @@ impl Command for FsckCommand {
         };
         let paths = StringArray::from_iter_values(missing.iter().map(|file| &file.add.path));
         let flags = BooleanArray::from(vec![true; missing.len()]);
-        Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(paths), Arc::new(flags)])?)
+        Ok(RecordBatch::try_new(
+            self.schema(),
+            vec![Arc::new(paths), Arc::new(flags)],
+        )?)
     }
 }

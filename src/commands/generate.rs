@@ -32,7 +32,11 @@ const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Where there is no such table, or it has rows that such readers would see though they are deleted.
 pub(super) async fn plan(planner: &Planner, generate: &Generate, statement: String) -> Result<LogicalPlan> {
     let (id, table) = planner.table(&generate.table).await?;
-    let command = GenerateCommand { lake: planner.lake().clone(), id, statement };
+    let command = GenerateCommand {
+        lake: planner.lake().clone(),
+        id,
+        statement,
+    };
     command.manifests(&table)?;
     command_plan("generate", Arc::new(command))
 }
@@ -63,7 +67,10 @@ impl GenerateCommand {
                     self.id.display()
                 )));
             }
-            manifests.entry(manifest(&definition, Some(&file.add))).or_default().push(location(&self.id.url, &file.add)?);
+            manifests
+                .entry(manifest(&definition, Some(&file.add)))
+                .or_default()
+                .push(location(&self.id.url, &file.add)?);
         }
         Ok(manifests)
     }
@@ -73,8 +80,16 @@ impl GenerateCommand {
 fn manifest(definition: &Definition, add: Option<&Add>) -> Path {
     let mut path = Path::from(FOLDER);
     for column in definition.partition_columns() {
-        let value = add.and_then(|add| add.partition_values.get(definition.physical_name(column)).cloned().flatten());
-        path = path.join(format!("{column}={}", value.as_deref().filter(|value| !value.is_empty()).unwrap_or(NULL)));
+        let value = add.and_then(|add| {
+            add.partition_values
+                .get(definition.physical_name(column))
+                .cloned()
+                .flatten()
+        });
+        path = path.join(format!(
+            "{column}={}",
+            value.as_deref().filter(|value| !value.is_empty()).unwrap_or(NULL)
+        ));
     }
     path.join("manifest")
 }
@@ -117,13 +132,22 @@ impl Command for GenerateCommand {
             store.put(path, text.into_bytes().into()).await?;
             running.progress.files.add(1);
         }
-        let there: Vec<Path> =
-            store.list(Some(&Path::from(FOLDER))).map_ok(|meta| meta.location).try_collect().await?;
+        let there: Vec<Path> = store
+            .list(Some(&Path::from(FOLDER)))
+            .map_ok(|meta| meta.location)
+            .try_collect()
+            .await?;
         for stale in there.iter().filter(|path| !manifests.contains_key(path)) {
             store.delete(stale).await?;
         }
         let paths = StringArray::from_iter_values(manifests.keys().map(AsRef::<str>::as_ref));
-        let counts = manifests.values().map(|files| i64::try_from(files.len()).ok()).collect::<Int64Array>();
-        Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(paths), Arc::new(counts)])?)
+        let counts = manifests
+            .values()
+            .map(|files| i64::try_from(files.len()).ok())
+            .collect::<Int64Array>();
+        Ok(RecordBatch::try_new(
+            self.schema(),
+            vec![Arc::new(paths), Arc::new(counts)],
+        )?)
     }
 }

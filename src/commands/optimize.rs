@@ -60,7 +60,10 @@ fn zorder_columns(id: &TableId, definition: &Definition, columns: &[Ident]) -> R
         let Some(field) = definition.fields().find(|field| same(field.name())) else {
             let known = definition.fields().map(|field| field.name().as_str());
             let near = did_you_mean(&ident.value, known);
-            return Err(Error::not_found(format!("table {} has no column {ident}{near}", id.display())));
+            return Err(Error::not_found(format!(
+                "table {} has no column {ident}{near}",
+                id.display()
+            )));
         };
         if definition.partition_columns().contains(field.name()) {
             return Err(Error::invalid(format!(
@@ -96,7 +99,9 @@ impl OptimizeCommand {
     /// # Errors
     /// Where the predicate is not over partition columns.
     fn selected(&self, definition: &Definition, files: Vec<LiveFile>) -> Result<Vec<LiveFile>> {
-        let Some(predicate) = &self.predicate else { return Ok(files) };
+        let Some(predicate) = &self.predicate else {
+            return Ok(files);
+        };
         let schema = definition.arrow_schema()?;
         let whole = logical_expression(&self.state, predicate, &schema.as_ref().clone().to_dfschema()?)?;
         let partitions = definition.partition_columns();
@@ -120,12 +125,23 @@ impl OptimizeCommand {
         let rows = partition_rows(definition, files.iter().map(|file| &file.add))?;
         let columns = rows.schema().as_ref().clone().to_dfschema()?;
         let condition = logical_expression(&self.state, predicate, &columns)?;
-        let kept = self.state.create_physical_expr(condition, &columns)?.evaluate(&rows)?.into_array(rows.num_rows())?;
+        let kept = self
+            .state
+            .create_physical_expr(condition, &columns)?
+            .evaluate(&rows)?
+            .into_array(rows.num_rows())?;
         let Some(kept) = kept.as_boolean_opt() else {
-            return Err(Error::invalid(format!("OPTIMIZE … WHERE {predicate} is not a condition")));
+            return Err(Error::invalid(format!(
+                "OPTIMIZE … WHERE {predicate} is not a condition"
+            )));
         };
         let wanted = |row: usize| kept.is_valid(row) && kept.value(row);
-        Ok(files.into_iter().enumerate().filter(|(row, _)| wanted(*row)).map(|(_, file)| file).collect())
+        Ok(files
+            .into_iter()
+            .enumerate()
+            .filter(|(row, _)| wanted(*row))
+            .map(|(_, file)| file)
+            .collect())
     }
 
     /// Which files are written together.
@@ -139,9 +155,7 @@ impl OptimizeCommand {
         let target = definition.target_file_size().map_or(u64::MAX, u64::from);
         let mut bins = Vec::new();
         for mut files in partitions.into_values() {
-            files.sort_by(|a, b| {
-                (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path))
-            });
+            files.sort_by(|a, b| (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path)));
             if self.zorder.is_empty() {
                 bins.extend(compaction(files, target));
             } else {
@@ -169,8 +183,14 @@ impl OptimizeCommand {
                     ("numRemovedBytes", removed.iter().sum::<i64>().to_string()),
                     ("numAddedFiles", added.len().to_string()),
                     ("numAddedBytes", added.iter().sum::<i64>().to_string()),
-                    ("minFileSize", added.iter().min().copied().unwrap_or_default().to_string()),
-                    ("maxFileSize", added.iter().max().copied().unwrap_or_default().to_string()),
+                    (
+                        "minFileSize",
+                        added.iter().min().copied().unwrap_or_default().to_string(),
+                    ),
+                    (
+                        "maxFileSize",
+                        added.iter().max().copied().unwrap_or_default().to_string(),
+                    ),
                     ("numDeletionVectorsRemoved", deleted.to_string()),
                 ]
                 .map(|(name, value)| (name.to_string(), value)),
@@ -190,7 +210,10 @@ impl OptimizeCommand {
             return Ok(Some(metrics(&[], &[], 0, considered)));
         }
         let made = rewrite(table, &bins, &self.zorder, running).await?;
-        let mut actions: Vec<Action> = rewritten.iter().map(|file| Action::Remove(remove(&file.add, false))).collect();
+        let mut actions: Vec<Action> = rewritten
+            .iter()
+            .map(|file| Action::Remove(remove(&file.add, false)))
+            .collect();
         actions.extend(made.adds.iter().cloned().map(Action::Add));
         let inputs: Vec<LiveFile> = rewritten.iter().map(|file| (*file).clone()).collect();
         let story = self.story(&rewritten, &made.adds);
@@ -242,7 +265,14 @@ fn metrics(removed: &[&LiveFile], added: &[Add], batches: u64, considered: usize
     }
     let partitions: BTreeSet<Vec<_>> = removed
         .iter()
-        .map(|file| file.add.partition_values.iter().collect::<BTreeMap<_, _>>().into_iter().collect())
+        .map(|file| {
+            file.add
+                .partition_values
+                .iter()
+                .collect::<BTreeMap<_, _>>()
+                .into_iter()
+                .collect()
+        })
         .collect();
     json!({
         "numFilesAdded": added.len(),
@@ -263,7 +293,11 @@ impl Command for OptimizeCommand {
     }
 
     fn schema(&self) -> SchemaRef {
-        Arc::new(Schema::new(["path", "metrics"].map(|name| Field::new(name, DataType::Utf8, false)).to_vec()))
+        Arc::new(Schema::new(
+            ["path", "metrics"]
+                .map(|name| Field::new(name, DataType::Utf8, false))
+                .to_vec(),
+        ))
     }
 
     async fn run(&self, running: Running) -> Result<RecordBatch> {
@@ -273,7 +307,10 @@ impl Command for OptimizeCommand {
             if let Some(metrics) = self.attempt(&table, &running).await? {
                 let path = StringArray::from(vec![self.id.url.as_str()]);
                 let metrics = StringArray::from(vec![metrics.to_string()]);
-                return Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(path), Arc::new(metrics)])?);
+                return Ok(RecordBatch::try_new(
+                    self.schema(),
+                    vec![Arc::new(path), Arc::new(metrics)],
+                )?);
             }
         }
         Err(Error::conflict(format!(

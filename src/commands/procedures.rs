@@ -50,11 +50,19 @@ impl Procedure {
 }
 
 const fn must(name: &'static str, data_type: &'static str) -> Parameter {
-    Parameter { name, data_type, default: None }
+    Parameter {
+        name,
+        data_type,
+        default: None,
+    }
 }
 
 const fn may(name: &'static str, data_type: &'static str, default: &'static str) -> Parameter {
-    Parameter { name, data_type, default: Some(default) }
+    Parameter {
+        name,
+        data_type,
+        default: Some(default),
+    }
 }
 
 const TABLE: Parameter = must("table", "STRING");
@@ -84,7 +92,10 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
         statement: "FSCK REPAIR TABLE t [DRY RUN]",
         summary: "Takes files out of the table that are missing in storage.",
         lower: |arguments| {
-            Ok(Statement::Fsck(Fsck { table: arguments.table()?, dry_run: arguments.flag("dry_run")? }))
+            Ok(Statement::Fsck(Fsck {
+                table: arguments.table()?,
+                dry_run: arguments.flag("dry_run")?,
+            }))
         },
     },
     Procedure {
@@ -98,7 +109,9 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
                 mode: "symlink_format_manifest".to_string(),
                 table: arguments.table()?,
             })),
-            Some(other) => Err(Error::invalid(format!("generate: mode is 'symlink_format_manifest', not '{other}'"))),
+            Some(other) => Err(Error::invalid(format!(
+                "generate: mode is 'symlink_format_manifest', not '{other}'"
+            ))),
         },
     },
     Procedure {
@@ -109,7 +122,11 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
         summary: "Joins small files into larger ones.",
         lower: |arguments| {
             let selection = arguments.condition("where")?;
-            Ok(Statement::Optimize(Optimize { table: arguments.table()?, selection, zorder: Vec::new() }))
+            Ok(Statement::Optimize(Optimize {
+                table: arguments.table()?,
+                selection,
+                zorder: Vec::new(),
+            }))
         },
     },
     Procedure {
@@ -120,12 +137,19 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
         summary: "Rewrites files that hold deleted rows or dropped columns.",
         lower: |arguments| {
             let selection = arguments.condition("where")?;
-            Ok(Statement::Reorg(Reorg { table: arguments.table()?, selection }))
+            Ok(Statement::Reorg(Reorg {
+                table: arguments.table()?,
+                selection,
+            }))
         },
     },
     Procedure {
         name: "restore",
-        parameters: &[TABLE, may("version", "BIGINT", "NULL"), may("timestamp", "TIMESTAMP", "NULL")],
+        parameters: &[
+            TABLE,
+            may("version", "BIGINT", "NULL"),
+            may("timestamp", "TIMESTAMP", "NULL"),
+        ],
         result: &[
             "table_size_after_restore",
             "num_of_files_after_restore",
@@ -142,7 +166,10 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
                 (None, Some((expr, _))) => AsOf::Timestamp(expr.clone()),
                 _ => return Err(Error::invalid("restore takes either version => n or timestamp => '…'")),
             };
-            Ok(Statement::Restore(Restore { table: arguments.table()?, as_of }))
+            Ok(Statement::Restore(Restore {
+                table: arguments.table()?,
+                as_of,
+            }))
         },
     },
     Procedure {
@@ -160,7 +187,11 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
             let mode = match arguments.text("mode")?.map(|mode| mode.to_lowercase()).as_deref() {
                 None | Some("full") => VacuumMode::Full,
                 Some("lite") => VacuumMode::Lite,
-                Some(other) => return Err(Error::invalid(format!("vacuum: mode is 'full' or 'lite', not '{other}'"))),
+                Some(other) => {
+                    return Err(Error::invalid(format!(
+                        "vacuum: mode is 'full' or 'lite', not '{other}'"
+                    )));
+                }
             };
             Ok(Statement::Vacuum(Vacuum {
                 table: arguments.table()?,
@@ -178,8 +209,16 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
         summary: "Sorts the rows along several columns at once.",
         lower: |arguments| {
             let selection = arguments.condition("where")?;
-            let zorder = arguments.texts("columns")?.iter().map(|name| Ident::with_quote('`', name)).collect();
-            Ok(Statement::Optimize(Optimize { table: arguments.table()?, selection, zorder }))
+            let zorder = arguments
+                .texts("columns")?
+                .iter()
+                .map(|name| Ident::with_quote('`', name))
+                .collect();
+            Ok(Statement::Optimize(Optimize {
+                table: arguments.table()?,
+                selection,
+                zorder,
+            }))
         },
     },
 ];
@@ -192,19 +231,31 @@ pub(super) fn lower(planner: &Planner, call: &Call) -> Result<Statement> {
     let name = call.procedure.value.as_str();
     let Some(procedure) = PROCEDURES.iter().find(|procedure| procedure.name == name) else {
         let near = did_you_mean(name, PROCEDURES.iter().map(|procedure| procedure.name));
-        return Err(Error::not_found(format!("no procedure {name}{near}; SHOW PROCEDURES lists them")));
+        return Err(Error::not_found(format!(
+            "no procedure {name}{near}; SHOW PROCEDURES lists them"
+        )));
     };
     let usage = || format!("{name}({})", procedure.signature());
     let mut values: Vec<(&'static str, Expr, ScalarValue)> = Vec::new();
     for (position, argument) in call.arguments.iter().enumerate() {
         let parameter = match &argument.name {
             None => procedure.parameters.get(position).ok_or_else(|| {
-                Error::invalid(format!("{name} takes {} arguments at most: {}", procedure.parameters.len(), usage()))
+                Error::invalid(format!(
+                    "{name} takes {} arguments at most: {}",
+                    procedure.parameters.len(),
+                    usage()
+                ))
             })?,
             Some(given) => {
-                let parameter = procedure.parameters.iter().find(|parameter| parameter.name == given.value);
+                let parameter = procedure
+                    .parameters
+                    .iter()
+                    .find(|parameter| parameter.name == given.value);
                 parameter.ok_or_else(|| {
-                    let near = did_you_mean(&given.value, procedure.parameters.iter().map(|parameter| parameter.name));
+                    let near = did_you_mean(
+                        &given.value,
+                        procedure.parameters.iter().map(|parameter| parameter.name),
+                    );
                     Error::invalid(format!("{name} has no argument {}{near}: {}", given.value, usage()))
                 })?
             }
@@ -212,15 +263,26 @@ pub(super) fn lower(planner: &Planner, call: &Call) -> Result<Statement> {
         if values.iter().any(|(given, ..)| *given == parameter.name) {
             return Err(Error::invalid(format!("{name}: {} is given twice", parameter.name)));
         }
-        values.push((parameter.name, argument.value.clone(), planner.constant(&argument.value)?));
+        values.push((
+            parameter.name,
+            argument.value.clone(),
+            planner.constant(&argument.value)?,
+        ));
     }
-    for parameter in procedure.parameters.iter().filter(|parameter| parameter.default.is_none()) {
+    for parameter in procedure
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.default.is_none())
+    {
         let given = values.iter().find(|(given, ..)| *given == parameter.name);
         if given.is_none_or(|(_, _, value)| value.is_null()) {
             return Err(Error::invalid(format!("{name} needs {}: {}", parameter.name, usage())));
         }
     }
-    (procedure.lower)(&Arguments { procedure: procedure.name, values })
+    (procedure.lower)(&Arguments {
+        procedure: procedure.name,
+        values,
+    })
 }
 
 /// The values of a call.
@@ -233,7 +295,9 @@ impl Arguments {
     /// The argument, unless it is absent or NULL.
     fn given(&self, name: &str) -> Option<(&Expr, &ScalarValue)> {
         let found = self.values.iter().find(|(given, ..)| *given == name);
-        found.map(|(_, expr, value)| (expr, value)).filter(|(_, value)| !value.is_null())
+        found
+            .map(|(_, expr, value)| (expr, value))
+            .filter(|(_, value)| !value.is_null())
     }
 
     fn wrong(&self, name: &str, value: &ScalarValue, wanted: &str) -> Error {
@@ -255,7 +319,10 @@ impl Arguments {
     }
 
     fn condition(&self, name: &str) -> Result<Option<Expr>> {
-        Ok(self.text(name)?.map(|text| posixlake_sql::parse_expression(&text)).transpose()?)
+        Ok(self
+            .text(name)?
+            .map(|text| posixlake_sql::parse_expression(&text))
+            .transpose()?)
     }
 
     fn flag(&self, name: &str) -> Result<bool> {
@@ -290,7 +357,9 @@ impl Arguments {
 
     /// The texts of an array, or one text.
     fn texts(&self, name: &str) -> Result<Vec<String>> {
-        let Some((_, value)) = self.given(name) else { return Ok(Vec::new()) };
+        let Some((_, value)) = self.given(name) else {
+            return Ok(Vec::new());
+        };
         if let Some(text) = value.try_as_str().flatten() {
             return Ok(vec![text.to_string()]);
         }
@@ -299,6 +368,9 @@ impl Arguments {
         let items = array.as_list_opt::<i32>().map(|list| list.value(0)).ok_or_else(wrong)?;
         let items = arrow::compute::cast(&items, &DataType::Utf8).map_err(|_| wrong())?;
         let items = items.as_string_opt::<i32>().ok_or_else(wrong)?;
-        items.iter().map(|item| item.map(str::to_string).ok_or_else(wrong)).collect()
+        items
+            .iter()
+            .map(|item| item.map(str::to_string).ok_or_else(wrong))
+            .collect()
     }
 }

@@ -31,12 +31,24 @@ use crate::table::{Definition, LiveFile, live_files, protocol_for};
 pub(super) async fn plan(planner: &Planner, restore: &Restore, statement: String) -> Result<LogicalPlan> {
     let (id, table) = planner.table(&restore.table).await?;
     check_writable(&table, &id.display())?;
-    let version = planner.lake().version_at(&table, &id.display(), planner.point(&restore.as_of)?).await?;
+    let version = planner
+        .lake()
+        .version_at(&table, &id.display(), planner.point(&restore.as_of)?)
+        .await?;
     let given = match &restore.as_of {
         AsOf::Version(_) => ("version", version.to_string()),
         AsOf::Timestamp(time) => ("timestamp", time.to_string()),
     };
-    command_plan("restore", Arc::new(RestoreCommand { lake: planner.lake().clone(), id, version, given, statement }))
+    command_plan(
+        "restore",
+        Arc::new(RestoreCommand {
+            lake: planner.lake().clone(),
+            id,
+            version,
+            given,
+            statement,
+        }),
+    )
 }
 
 #[derive(Debug)]
@@ -76,8 +88,16 @@ impl RestoreCommand {
         let (now, then) = (live_files(&table)?, live_files(&target)?);
         let now_keys: HashSet<_> = now.iter().map(LiveFile::key).collect();
         let then_keys: HashSet<_> = then.iter().map(LiveFile::key).collect();
-        let restored: Vec<&Add> = then.iter().filter(|file| !now_keys.contains(&file.key())).map(|file| &file.add).collect();
-        let removed: Vec<&Add> = now.iter().filter(|file| !then_keys.contains(&file.key())).map(|file| &file.add).collect();
+        let restored: Vec<&Add> = then
+            .iter()
+            .filter(|file| !now_keys.contains(&file.key()))
+            .map(|file| &file.add)
+            .collect();
+        let removed: Vec<&Add> = now
+            .iter()
+            .filter(|file| !then_keys.contains(&file.key()))
+            .map(|file| &file.add)
+            .collect();
         let sum = |adds: &[&Add]| adds.iter().map(|add| add.size).sum::<i64>();
         let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
         let outcome = Outcome([
@@ -99,11 +119,19 @@ impl RestoreCommand {
             )));
         }
         self.check_files(&table, &restored, running).await?;
-        let again = |add: &&Add| Action::Add(Add { data_change: true, ..(*add).clone() });
+        let again = |add: &&Add| {
+            Action::Add(Add {
+                data_change: true,
+                ..(*add).clone()
+            })
+        };
         actions.extend(restored.iter().map(again));
         actions.extend(removed.iter().map(|add| Action::Remove(remove(add, true))));
         let (key, value) = &self.given;
-        let metrics = METRICS.iter().zip(outcome.0).map(|(name, value)| (name.to_string(), value.to_string()));
+        let metrics = METRICS
+            .iter()
+            .zip(outcome.0)
+            .map(|(name, value)| (name.to_string(), value.to_string()));
         let commit_of = Commit {
             operation: "RESTORE",
             parameters: BTreeMap::from([(key.to_string(), value.clone())]),
@@ -144,8 +172,11 @@ impl RestoreCommand {
     /// Where a file of the old version is gone.
     async fn check_files(&self, table: &DeltaTable, adds: &[&Add], running: &Running) -> Result<()> {
         let store = table.log_store().object_store(None);
-        let relative: Vec<String> =
-            adds.iter().map(|add| add.path.clone()).filter(|path| url::Url::parse(path).is_err()).collect();
+        let relative: Vec<String> = adds
+            .iter()
+            .map(|add| add.path.clone())
+            .filter(|path| url::Url::parse(path).is_err())
+            .collect();
         futures::stream::iter(relative)
             .map(|path| {
                 let store = store.clone();
@@ -188,12 +219,17 @@ impl Command for RestoreCommand {
     }
 
     fn schema(&self) -> SchemaRef {
-        Arc::new(Schema::new(COLUMNS.map(|name| Field::new(name, DataType::Int64, false)).to_vec()))
+        Arc::new(Schema::new(
+            COLUMNS.map(|name| Field::new(name, DataType::Int64, false)).to_vec(),
+        ))
     }
 
     async fn run(&self, running: Running) -> Result<RecordBatch> {
         let outcome = with_retries(&self.lake, &self.id, |table| self.restore(table, &running)).await?;
-        let columns = outcome.0.iter().map(|value| Arc::new(Int64Array::from(vec![*value])) as ArrayRef);
+        let columns = outcome
+            .0
+            .iter()
+            .map(|value| Arc::new(Int64Array::from(vec![*value])) as ArrayRef);
         Ok(RecordBatch::try_new(self.schema(), columns.collect())?)
     }
 }

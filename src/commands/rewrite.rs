@@ -43,7 +43,12 @@ pub(super) struct Rewritten {
 ///
 /// # Errors
 /// Where files cannot be read or written, or not all rows came: then nothing that was written stays.
-pub(super) async fn rewrite(table: &DeltaTable, bins: &[Bin], zorder: &[String], running: &Running) -> Result<Rewritten> {
+pub(super) async fn rewrite(
+    table: &DeltaTable,
+    bins: &[Bin],
+    zorder: &[String],
+    running: &Running,
+) -> Result<Rewritten> {
     let definition = Definition::of(table)?;
     let writer = Arc::new(FileWriter::new(&definition, table.log_store().object_store(None))?);
     let places = Arc::new(Semaphore::new(running.task.session_config().target_partitions().max(1)));
@@ -60,7 +65,10 @@ pub(super) async fn rewrite(table: &DeltaTable, bins: &[Bin], zorder: &[String],
         let (writer, progress, zorder) = (writer.clone(), running.progress.clone(), zorder.to_vec());
         let places = places.clone();
         tasks.spawn(async move {
-            let _place = places.acquire().await.map_err(|error| Error::internal(error.to_string()))?;
+            let _place = places
+                .acquire()
+                .await
+                .map_err(|error| Error::internal(error.to_string()))?;
             let plan = plan(&context, scan, &zorder).await?;
             write(plan, &context, &writer, expected, &progress).await
         });
@@ -96,7 +104,9 @@ pub(super) async fn rewrite(table: &DeltaTable, bins: &[Bin], zorder: &[String],
 fn context(running: &Running) -> SessionContext {
     let state = running.state();
     let config = state.config().clone().with_target_partitions(1);
-    let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+    let state = SessionStateBuilder::new_from_existing(state)
+        .with_config(config)
+        .build();
     let context = SessionContext::new_with_state(state);
     posixlake_udfs::register(&context);
     context

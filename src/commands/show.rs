@@ -25,7 +25,12 @@ use crate::table::{Definition, live_files, partitions, properties, rows};
 pub(super) fn text_rows<const N: usize>(names: [&str; N], values: &[[Option<String>; N]]) -> Result<RecordBatch> {
     let schema = Schema::new(names.map(|name| Field::new(name, DataType::Utf8, true)).to_vec());
     let columns = (0..N).map(|column| -> ArrayRef {
-        Arc::new(values.iter().map(|row| row.get(column).and_then(Option::as_deref)).collect::<StringArray>())
+        Arc::new(
+            values
+                .iter()
+                .map(|row| row.get(column).and_then(Option::as_deref))
+                .collect::<StringArray>(),
+        )
     });
     Ok(RecordBatch::try_new(Arc::new(schema), columns.collect())?)
 }
@@ -40,7 +45,10 @@ pub(super) async fn table_properties(planner: &Planner, show: &ShowProperties) -
     if let Some(key) = &show.key {
         let Some(value) = all.get(key).cloned() else {
             let near = did_you_mean(key, all.keys().map(String::as_str));
-            return Err(Error::not_found(format!("table {} has no property '{key}'{near}", id.display())));
+            return Err(Error::not_found(format!(
+                "table {} has no property '{key}'{near}",
+                id.display()
+            )));
         };
         all = BTreeMap::from([(key.clone(), value)]);
     }
@@ -58,7 +66,11 @@ pub(super) async fn table_partitions(planner: &Planner, name: &ObjectName) -> Re
     if definition.partition_columns().is_empty() {
         return Err(Error::invalid(format!("table {} is not partitioned", id.display())));
     }
-    read("partitions", rows(partitions(&definition, &live_files(&table)?, false)?)?, None)
+    read(
+        "partitions",
+        rows(partitions(&definition, &live_files(&table)?, false)?)?,
+        None,
+    )
 }
 
 /// Plans `SHOW CREATE TABLE`.
@@ -77,7 +89,11 @@ pub(super) async fn create_table(planner: &Planner, name: &ObjectName) -> Result
             super::definition_text::create_table(name, &Definition::of(&table)?)?.to_string()
         }
     };
-    read("create_table", rows(text_rows(["createtab_stmt"], &[[Some(text)]])?)?, None)
+    read(
+        "create_table",
+        rows(text_rows(["createtab_stmt"], &[[Some(text)]])?)?,
+        None,
+    )
 }
 
 /// Plans `SHOW COLUMNS` by opening the one table that it names; DataFusion's own way opens every table of the lake.
@@ -85,18 +101,35 @@ pub(super) async fn create_table(planner: &Planner, name: &ObjectName) -> Result
 /// # Errors
 /// Where there is no such table, or a clause is not supported.
 pub(super) async fn columns(planner: &Planner, options: &ShowStatementOptions) -> Result<LogicalPlan> {
-    let ShowStatementOptions { show_in, starts_with: None, limit: None, limit_from: None, filter_position: None } = options
+    let ShowStatementOptions {
+        show_in,
+        starts_with: None,
+        limit: None,
+        limit_from: None,
+        filter_position: None,
+    } = options
     else {
-        return Err(Error::unsupported("SHOW COLUMNS takes no LIKE, WHERE or LIMIT; query information_schema.columns"));
+        return Err(Error::unsupported(
+            "SHOW COLUMNS takes no LIKE, WHERE or LIMIT; query information_schema.columns",
+        ));
     };
-    let Some(ShowStatementIn { parent_type: None, parent_name: Some(name), .. }) = show_in else {
+    let Some(ShowStatementIn {
+        parent_type: None,
+        parent_name: Some(name),
+        ..
+    }) = show_in
+    else {
         return Err(Error::invalid("SHOW COLUMNS takes a table: SHOW COLUMNS FROM t"));
     };
     let state = planner.state();
     let defaults = &state.config().options().catalog;
     let ResolvedTableReference { catalog, schema, table } = object_name_to_table_reference(name.clone(), true)?
         .resolve(&defaults.default_catalog, &defaults.default_schema);
-    let reference = ResolvedTableReference { catalog: catalog.clone(), schema: schema.clone(), table: table.clone() };
+    let reference = ResolvedTableReference {
+        catalog: catalog.clone(),
+        schema: schema.clone(),
+        table: table.clone(),
+    };
     let provider = match state.schema_for_ref(reference)?.table(&table).await? {
         Some(provider) => provider,
         None => {
@@ -110,11 +143,25 @@ pub(super) async fn columns(planner: &Planner, options: &ShowStatementOptions) -
         .iter()
         .map(|field| {
             let nullable = if field.is_nullable() { "YES" } else { "NO" };
-            let values = [&catalog, &schema, &table, field.name().as_str(), &field.data_type().to_string(), nullable];
+            let values = [
+                &catalog,
+                &schema,
+                &table,
+                field.name().as_str(),
+                &field.data_type().to_string(),
+                nullable,
+            ];
             values.map(|value| Some(value.to_string()))
         })
         .collect();
-    let names = ["table_catalog", "table_schema", "table_name", "column_name", "data_type", "is_nullable"];
+    let names = [
+        "table_catalog",
+        "table_schema",
+        "table_name",
+        "column_name",
+        "data_type",
+        "is_nullable",
+    ];
     read("columns", rows(text_rows(names, &values)?)?, None)
 }
 
@@ -127,17 +174,33 @@ pub(super) fn all_procedures() -> Result<LogicalPlan> {
         .iter()
         .map(|procedure| {
             let summary = procedure.summary.to_string();
-            [procedure.name.to_string(), procedure.signature(), procedure.result.join(", "), summary].map(Some)
+            [
+                procedure.name.to_string(),
+                procedure.signature(),
+                procedure.result.join(", "),
+                summary,
+            ]
+            .map(Some)
         })
         .collect();
-    read("procedures", rows(text_rows(["name", "parameters", "result", "description"], &values)?)?, None)
+    read(
+        "procedures",
+        rows(text_rows(["name", "parameters", "result", "description"], &values)?)?,
+        None,
+    )
 }
 
 /// The hint of an error about a name that is not there.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let near = known
-        .map(|known| (strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase()), known))
+        .map(|known| {
+            (
+                strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase()),
+                known,
+            )
+        })
         .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
         .min();
-    near.map(|(_, known)| format!("; did you mean {known}?")).unwrap_or_default()
+    near.map(|(_, known)| format!("; did you mean {known}?"))
+        .unwrap_or_default()
 }

@@ -54,7 +54,9 @@ fn hours(hours: f64) -> Result<Duration> {
         // In range, so nothing but the fraction of a millisecond is lost.
         Ok(Duration::milliseconds((hours * 3_600_000.0).round() as i64))
     } else {
-        Err(Error::invalid(format!("VACUUM … RETAIN {hours} HOURS: the hours are a number from 0 to {MOST_HOURS:.0}")))
+        Err(Error::invalid(format!(
+            "VACUUM … RETAIN {hours} HOURS: the hours are a number from 0 to {MOST_HOURS:.0}"
+        )))
     }
 }
 
@@ -169,7 +171,10 @@ impl VacuumCommand {
         let status = if deleted.is_ok() { "COMPLETED" } else { "FAILED" };
         let ended = BTreeMap::from([entry("status", status.to_string())]);
         let done = BTreeMap::from([
-            entry("numDeletedFiles", deleted.as_ref().map_or(0, |count| *count).to_string()),
+            entry(
+                "numDeletedFiles",
+                deleted.as_ref().map_or(0, |count| *count).to_string(),
+            ),
             entry("numVacuumedDirectories", "0".to_string()),
         ]);
         let version = self.commit(table, "VACUUM END", ended, done).await?;

@@ -4,5 +4,6 @@ mod cli;
 mod concurrency;
 mod conformance;
 mod explain;
+mod reference;
 mod slt;
 mod support;

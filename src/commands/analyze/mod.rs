@@ -37,7 +37,14 @@ const ATTEMPTS: u32 = 5;
 pub(super) async fn plan(planner: &Planner, name: &ObjectName, statement: String) -> Result<LogicalPlan> {
     let (id, table) = planner.table(name).await?;
     check_writable(&table, &id.display())?;
-    command_plan("analyze", Arc::new(AnalyzeCommand { lake: planner.lake().clone(), id, statement }))
+    command_plan(
+        "analyze",
+        Arc::new(AnalyzeCommand {
+            lake: planner.lake().clone(),
+            id,
+            statement,
+        }),
+    )
 }
 
 #[derive(Debug)]
@@ -62,11 +69,22 @@ impl AnalyzeCommand {
                 async move {
                     let (store, path) = self.place(table, &file.add)?;
                     let size = u64::try_from(file.add.size).unwrap_or_default();
-                    let (text, rows) = statistics.read(store, path, size, file.deleted > 0).await.map_err(|error| {
-                        Error::new(error.kind(), format!("file {}: {}", file.add.path, error.message())).with_source(error)
-                    })?;
+                    let (text, rows) = statistics
+                        .read(store, path, size, file.deleted > 0)
+                        .await
+                        .map_err(|error| {
+                            Error::new(error.kind(), format!("file {}: {}", file.add.path, error.message()))
+                                .with_source(error)
+                        })?;
                     running.progress.files.add(1);
-                    Ok::<_, Error>((Add { stats: Some(text), data_change: false, ..file.add }, rows))
+                    Ok::<_, Error>((
+                        Add {
+                            stats: Some(text),
+                            data_change: false,
+                            ..file.add
+                        },
+                        rows,
+                    ))
                 }
             })
             .buffered(16)
@@ -108,7 +126,9 @@ impl Command for AnalyzeCommand {
 
     fn schema(&self) -> SchemaRef {
         let names = ["num_files_analyzed", "num_files", "num_rows_analyzed"];
-        Arc::new(Schema::new(names.map(|name| Field::new(name, DataType::Int64, false)).to_vec()))
+        Arc::new(Schema::new(
+            names.map(|name| Field::new(name, DataType::Int64, false)).to_vec(),
+        ))
     }
 
     async fn run(&self, running: Running) -> Result<RecordBatch> {

@@ -16,8 +16,8 @@ use deltalake_core::DeltaTable;
 use deltalake_core::operations::get_num_idx_cols_and_stats_columns;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
-use object_store::{ObjectStore, ObjectStoreExt};
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::async_reader::MetadataFetch;
 use parquet::arrow::parquet_to_arrow_schema;
@@ -41,8 +41,11 @@ pub(super) struct Statistics {
 impl Statistics {
     pub(super) fn of(table: &DeltaTable) -> Result<Self> {
         let definition = Definition::of(table)?;
-        let configuration =
-            definition.configuration().iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+        let configuration = definition
+            .configuration()
+            .iter()
+            .map(|(key, value)| (key.clone(), Some(value.clone())))
+            .collect();
         let (indexed, named) = get_num_idx_cols_and_stats_columns(None, configuration);
         let named: Option<Vec<String>> = named;
         let limit = match indexed {
@@ -51,14 +54,20 @@ impl Statistics {
         };
         let physical = definition.physical_schema()?;
         let fields = definition.fields().zip(physical.fields());
-        let data: Vec<_> =
-            fields.filter(|(field, _)| !definition.partition_columns().contains(field.name())).collect();
-        let columns = data.into_iter().enumerate().filter(|(position, (field, _))| match &named {
-            Some(named) => named.iter().any(|name| name.trim().trim_matches('`') == field.name()),
-            None => *position < limit,
-        });
+        let data: Vec<_> = fields
+            .filter(|(field, _)| !definition.partition_columns().contains(field.name()))
+            .collect();
+        let columns = data
+            .into_iter()
+            .enumerate()
+            .filter(|(position, (field, _))| match &named {
+                Some(named) => named.iter().any(|name| name.trim().trim_matches('`') == field.name()),
+                None => *position < limit,
+            });
         let columns = columns.map(|(_, (_, physical))| (physical.name().clone(), physical.data_type().clone()));
-        Ok(Self { columns: columns.filter(|(_, data_type)| has_bounds(data_type)).collect() })
+        Ok(Self {
+            columns: columns.filter(|(_, data_type)| has_bounds(data_type)).collect(),
+        })
     }
 
     /// Whether the log says less of a file than its footer may.
@@ -79,13 +88,19 @@ impl Statistics {
         size: u64,
         has_deleted_rows: bool,
     ) -> Result<(String, u64)> {
-        let footer = ParquetMetaDataReader::new().load_and_finish(Fetch { store, path }, size).await.map_err(damaged)?;
+        let footer = ParquetMetaDataReader::new()
+            .load_and_finish(Fetch { store, path }, size)
+            .await
+            .map_err(damaged)?;
         let rows = footer.file_metadata().num_rows();
         let descriptor = footer.file_metadata().schema_descr();
-        let schema = parquet_to_arrow_schema(descriptor, footer.file_metadata().key_value_metadata()).map_err(damaged)?;
+        let schema =
+            parquet_to_arrow_schema(descriptor, footer.file_metadata().key_value_metadata()).map_err(damaged)?;
         let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
         for (name, data_type) in &self.columns {
-            let Some(bounds) = Bounds::of(&footer, &schema, name, data_type)? else { continue };
+            let Some(bounds) = Bounds::of(&footer, &schema, name, data_type)? else {
+                continue;
+            };
             if let Some(value) = bounds.least {
                 least.insert(name.clone(), value);
             }
@@ -94,7 +109,8 @@ impl Statistics {
             }
             nulls.insert(name.clone(), json!(bounds.nulls));
         }
-        let mut statistics = json!({ "numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": nulls });
+        let mut statistics =
+            json!({ "numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": nulls });
         if let (true, Some(statistics)) = (has_deleted_rows, statistics.as_object_mut()) {
             // The footer also counts the rows that the deletion vector hides.
             statistics.insert("tightBounds".to_string(), json!(false));
@@ -149,13 +165,18 @@ impl Bounds {
         let Ok(converter) = StatisticsConverter::try_new(name, schema, footer.file_metadata().schema_descr()) else {
             return Ok(None);
         };
-        let Some(column) = converter.parquet_column_index() else { return Ok(None) };
+        let Some(column) = converter.parquet_column_index() else {
+            return Ok(None);
+        };
         let groups = footer.row_groups();
         // The order of this type was never defined.
         if footer.file_metadata().schema_descr().column(column).physical_type() == Type::INT96 {
             return Ok(None);
         }
-        let counts = converter.with_missing_null_counts_as_zero(false).row_group_null_counts(groups).map_err(damaged)?;
+        let counts = converter
+            .with_missing_null_counts_as_zero(false)
+            .row_group_null_counts(groups)
+            .map_err(damaged)?;
         if counts.null_count() > 0 {
             return Ok(None);
         }
@@ -167,7 +188,10 @@ impl Bounds {
         let greatest = cast(&converter.row_group_maxes(groups).map_err(damaged)?, data_type)?;
         let rows: Vec<i64> = groups.iter().map(|group| group.num_rows()).collect();
         let known = |values: &ArrayRef| {
-            let all_null = |group: usize| rows.get(group).is_some_and(|rows| u64::try_from(*rows) == Ok(counts.value(group)));
+            let all_null = |group: usize| {
+                rows.get(group)
+                    .is_some_and(|rows| u64::try_from(*rows) == Ok(counts.value(group)))
+            };
             (0..values.len()).all(|group| values.is_valid(group) || all_null(group))
         };
         Ok(Some(Self {
@@ -191,8 +215,12 @@ fn bound(values: &ArrayRef, greatest: bool) -> Option<Value> {
         DataType::Int16 => extreme!(Int16Type).map(|value| json!(value)),
         DataType::Int32 => extreme!(Int32Type).map(|value| json!(value)),
         DataType::Int64 => extreme!(Int64Type).map(|value| json!(value)),
-        DataType::Float32 => extreme!(Float32Type).filter(|value| value.is_finite()).map(|value| json!(value)),
-        DataType::Float64 => extreme!(Float64Type).filter(|value| value.is_finite()).map(|value| json!(value)),
+        DataType::Float32 => extreme!(Float32Type)
+            .filter(|value| value.is_finite())
+            .map(|value| json!(value)),
+        DataType::Float64 => extreme!(Float64Type)
+            .filter(|value| value.is_finite())
+            .map(|value| json!(value)),
         DataType::Date32 => {
             let day = DateTime::UNIX_EPOCH.checked_add_signed(TimeDelta::try_days(extreme!(Date32Type)?.into())?)?;
             Some(json!(day.format("%Y-%m-%d").to_string()))
@@ -212,7 +240,11 @@ fn bound(values: &ArrayRef, greatest: bool) -> Option<Value> {
         }
         DataType::Utf8 => {
             let values = values.as_string_opt::<i32>()?;
-            let value = if greatest { max_string(values) } else { min_string(values) };
+            let value = if greatest {
+                max_string(values)
+            } else {
+                min_string(values)
+            };
             value.filter(|text| text.len() <= LONGEST_TEXT).map(|text| json!(text))
         }
         _ => None,

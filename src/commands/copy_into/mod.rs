@@ -48,13 +48,27 @@ pub(super) async fn plan(planner: &Planner, copy: &CopyInto, statement: String) 
     let options = CopyOptions::of(&copy.copy_options)?;
     let request = read_options(format, &copy.format_options)?;
     let paths = paths(copy)?;
-    let command = CopyCommand { planner: planner.clone(), id, format, paths, request, options, statement };
+    let command = CopyCommand {
+        planner: planner.clone(),
+        id,
+        format,
+        paths,
+        request,
+        options,
+        statement,
+    };
     command_plan("copy_into", Arc::new(command))
 }
 
 /// The paths that the location, `FILES` and `PATTERN` say.
 fn paths(copy: &CopyInto) -> Result<Vec<String>> {
-    let below = |name: &str| format!("{}/{}", copy.location.trim_end_matches('/'), name.trim_start_matches('/'));
+    let below = |name: &str| {
+        format!(
+            "{}/{}",
+            copy.location.trim_end_matches('/'),
+            name.trim_start_matches('/')
+        )
+    };
     match (&copy.pattern, copy.files.as_slice()) {
         (Some(_), [_, ..]) => Err(Error::invalid("COPY INTO takes either FILES or PATTERN")),
         (Some(pattern), []) => Ok(vec![below(pattern)]),
@@ -88,7 +102,12 @@ fn ledger_id(file: &FoundFile) -> String {
         Some(tag) => tag.clone(),
         None => meta.last_modified.timestamp_millis().to_string(),
     };
-    format!("{LEDGER}{}{}:{}:{content}", file.store.as_str(), meta.location, meta.size)
+    format!(
+        "{LEDGER}{}{}:{}:{content}",
+        file.store.as_str(),
+        meta.location,
+        meta.size
+    )
 }
 
 /// What one `COPY INTO` did.
@@ -106,7 +125,11 @@ impl CopyCommand {
         let table = self.planner.lake().open_table(&self.id).await?;
         check_writable(&table, &self.id.display())?;
         let fresh = not_loaded(&table, &found).await?;
-        let pending = if self.options.force { found.clone() } else { fresh.clone() };
+        let pending = if self.options.force {
+            found.clone()
+        } else {
+            fresh.clone()
+        };
         let skipped = found.len() - pending.len();
         running.progress.files.add(found.len());
         if pending.is_empty() {
@@ -116,16 +139,31 @@ impl CopyCommand {
         // What is read from here on is what was listed: a reader notices a file that changes while it is read.
         self.check_unchanged(&pending).await?;
         let now = chrono::Utc::now().timestamp_millis();
-        let ledger = fresh.iter().map(|file| Transaction::new_with_last_update(ledger_id(file), LOADED, Some(now)));
+        let ledger = fresh
+            .iter()
+            .map(|file| Transaction::new_with_last_update(ledger_id(file), LOADED, Some(now)));
         let statement = Some(self.statement.clone());
-        let mut insert = InsertCommand::new(self.planner.lake().clone(), self.id.clone(), Overwrite::Nothing, statement)
-            .copying(ledger.collect(), table.version());
+        let mut insert = InsertCommand::new(
+            self.planner.lake().clone(),
+            self.id.clone(),
+            Overwrite::Nothing,
+            statement,
+        )
+        .copying(ledger.collect(), table.version());
         if let Some((metadata, protocol)) = evolved {
             insert = insert.evolving(metadata, protocol);
         }
         let batch = insert.run(plan, running.clone()).await?;
-        let count = batch.columns().first().and_then(|column| column.as_primitive_opt::<UInt64Type>().cloned());
-        Ok(Outcome { inserted: count.filter(|count| !count.is_empty()).map_or(0, |count| count.value(0)), skipped })
+        let count = batch
+            .columns()
+            .first()
+            .and_then(|column| column.as_primitive_opt::<UInt64Type>().cloned());
+        Ok(Outcome {
+            inserted: count
+                .filter(|count| !count.is_empty())
+                .map_or(0, |count| count.value(0)),
+            skipped,
+        })
     }
 
     /// The plan of the files' rows with the table's columns, and the table's next definition where it gets new ones.
@@ -138,7 +176,11 @@ impl CopyCommand {
         }
         let state = self.planner.state();
         let provider = open_files(state, &request).await?;
-        let evolved = if self.options.merge_schema { evolve(&definition, &provider.schema())? } else { None };
+        let evolved = if self.options.merge_schema {
+            evolve(&definition, &provider.schema())?
+        } else {
+            None
+        };
         let target = match &evolved {
             Some((metadata, protocol)) => Definition::new(metadata.clone(), protocol.clone())?,
             None => definition,
@@ -158,10 +200,17 @@ impl CopyCommand {
         let mut unknown = Vec::new();
         for (position, field) in files.fields().iter().enumerate() {
             let exact = target.fields().find(|column| column.name() == field.name());
-            let found = exact.or_else(|| target.fields().find(|column| column.name().eq_ignore_ascii_case(field.name())));
+            let found = exact.or_else(|| {
+                target
+                    .fields()
+                    .find(|column| column.name().eq_ignore_ascii_case(field.name()))
+            });
             match found {
                 Some(column) if pairing.insert(column.name().clone(), position).is_some() => {
-                    return Err(Error::schema(format!("the files have two columns for {}", column.name())));
+                    return Err(Error::schema(format!(
+                        "the files have two columns for {}",
+                        column.name()
+                    )));
                 }
                 Some(_) => {}
                 None => unknown.push(field.name().clone()),
@@ -205,7 +254,9 @@ async fn not_loaded(table: &DeltaTable, files: &[FoundFile]) -> Result<Vec<Found
         .map(|file| {
             let log_store = log_store.clone();
             async move {
-                let loaded = snapshot.transaction_version(log_store.as_ref(), ledger_id(&file)).await?;
+                let loaded = snapshot
+                    .transaction_version(log_store.as_ref(), ledger_id(&file))
+                    .await?;
                 Ok::<_, Error>(loaded.is_none().then_some(file))
             }
         })
@@ -223,7 +274,9 @@ impl Command for CopyCommand {
 
     fn schema(&self) -> SchemaRef {
         let names = ["num_affected_rows", "num_inserted_rows", "num_skipped_files"];
-        Arc::new(Schema::new(names.map(|name| Field::new(name, DataType::UInt64, false)).to_vec()))
+        Arc::new(Schema::new(
+            names.map(|name| Field::new(name, DataType::UInt64, false)).to_vec(),
+        ))
     }
 
     async fn run(&self, running: Running) -> Result<RecordBatch> {

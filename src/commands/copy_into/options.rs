@@ -45,7 +45,9 @@ fn flag(clause: &str, key: &str, value: &str) -> Result<bool> {
     match value.to_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(Error::invalid(format!("{clause}: '{key}' is 'true' or 'false', not '{value}'"))),
+        _ => Err(Error::invalid(format!(
+            "{clause}: '{key}' is 'true' or 'false', not '{value}'"
+        ))),
     }
 }
 
@@ -56,7 +58,9 @@ fn flag(clause: &str, key: &str, value: &str) -> Result<bool> {
 pub(super) fn read_options(format: FileFormat, pairs: &[(String, String)]) -> Result<Vec<(String, String)>> {
     let mut options: Vec<(String, String)> = Vec::new();
     for (key, value) in pairs {
-        let Some((name, text)) = reader_option(format, key, value)? else { continue };
+        let Some((name, text)) = reader_option(format, key, value)? else {
+            continue;
+        };
         if options.iter().any(|(known, _)| *known == name) {
             return Err(Error::invalid(format!("FORMAT_OPTIONS: {key} is given twice")));
         }
@@ -93,7 +97,11 @@ fn reader_option(format: FileFormat, key: &str, value: &str) -> Result<Option<(S
     if !known(name) {
         return own_option(format, key, value).map(Some);
     }
-    let value = if key.eq_ignore_ascii_case("inferschema") { "true" } else { value };
+    let value = if key.eq_ignore_ascii_case("inferschema") {
+        "true"
+    } else {
+        value
+    };
     Ok(Some((name.to_string(), value.to_string())))
 }
 
@@ -104,6 +112,13 @@ fn own_option(format: FileFormat, key: &str, value: &str) -> Result<(String, Str
         return Ok((name, value.to_string()));
     }
     let list = names().collect::<Vec<_>>().join(", ");
-    let list = if list.is_empty() { "there are none for this format".to_string() } else { format!("there are {list}") };
-    Err(Error::invalid(format!("FORMAT_OPTIONS has no '{key}' = '{value}'{}; {list}", did_you_mean(key, names()))))
+    let list = if list.is_empty() {
+        "there are none for this format".to_string()
+    } else {
+        format!("there are {list}")
+    };
+    Err(Error::invalid(format!(
+        "FORMAT_OPTIONS has no '{key}' = '{value}'{}; {list}",
+        did_you_mean(key, names())
+    )))
 }

@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeZone, Utc};
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 use deltalake_core::DeltaTable;
@@ -96,18 +96,28 @@ impl Call {
 }
 
 fn text(value: &ScalarValue) -> Result<String> {
-    value.try_as_str().flatten().map(str::to_string).ok_or_else(|| Error::invalid(USAGE))
+    value
+        .try_as_str()
+        .flatten()
+        .map(str::to_string)
+        .ok_or_else(|| Error::invalid(USAGE))
 }
 
 impl Bound {
     fn of(value: &ScalarValue, zone: Option<&str>) -> Result<Self> {
-        if value.data_type().is_integer() { Self::version(value) } else { Self::time(value, zone) }
+        if value.data_type().is_integer() {
+            Self::version(value)
+        } else {
+            Self::time(value, zone)
+        }
     }
 
     fn version(value: &ScalarValue) -> Result<Self> {
         match value.cast_to(&DataType::UInt64) {
             Ok(ScalarValue::UInt64(Some(version))) if value.data_type().is_integer() => Ok(Self::Version(version)),
-            _ => Err(Error::invalid(format!("table_changes: {value} is not a version; versions are whole numbers from 0 on"))),
+            _ => Err(Error::invalid(format!(
+                "table_changes: {value} is not a version; versions are whole numbers from 0 on"
+            ))),
         }
     }
 
@@ -118,7 +128,9 @@ impl Bound {
             _ => None,
         };
         time.map(Self::Time).ok_or_else(|| {
-            Error::invalid(format!("table_changes: {value} is neither a version nor a time such as '2026-11-22 10:00:00'"))
+            Error::invalid(format!(
+                "table_changes: {value} is neither a version nor a time such as '2026-11-22 10:00:00'"
+            ))
         })
     }
 }
@@ -134,27 +146,45 @@ async fn changes(lake: &Arc<Lake>, call: Call) -> Result<Arc<dyn TableProvider>>
     };
     let from = match call.from {
         Bound::Version(version) => version,
-        Bound::Time(time) => times.iter().find(|(_, commit)| *commit >= time).map(|(version, _)| *version).ok_or_else(|| {
-            Error::not_found(format!("{} is after the last commit of table {name}: there are no changes", show_time(time)))
-        })?,
+        Bound::Time(time) => times
+            .iter()
+            .find(|(_, commit)| *commit >= time)
+            .map(|(version, _)| *version)
+            .ok_or_else(|| {
+                Error::not_found(format!(
+                    "{} is after the last commit of table {name}: there are no changes",
+                    show_time(time)
+                ))
+            })?,
     };
     let to = match call.to {
         None => latest,
         Some(Bound::Version(version)) => version,
         Some(Bound::Time(time)) => {
-            let last = times.iter().rev().find(|(_, commit)| *commit <= time).map(|(version, _)| *version);
+            let last = times
+                .iter()
+                .rev()
+                .find(|(_, commit)| *commit <= time)
+                .map(|(version, _)| *version);
             last.ok_or_else(|| {
-                Error::not_found(format!("{} is before the first commit of table {name} in the log", show_time(time)))
+                Error::not_found(format!(
+                    "{} is before the first commit of table {name} in the log",
+                    show_time(time)
+                ))
             })?
         }
     };
     for version in [from, to] {
         if version > latest {
-            return Err(Error::not_found(format!("table {name} has no version {version}; its latest is {latest}")));
+            return Err(Error::not_found(format!(
+                "table {name} has no version {version}; its latest is {latest}"
+            )));
         }
     }
     if from > to {
-        return Err(Error::invalid(format!("table_changes: the range of table {name} ends (version {to}) before it begins ({from})")));
+        return Err(Error::invalid(format!(
+            "table_changes: the range of table {name} ends (version {to}) before it begins ({from})"
+        )));
     }
     let feed = Feed::of(lake, &id, &table).await?;
     feed.check(&name, from, to)?;
@@ -184,17 +214,26 @@ struct Feed(Vec<(u64, bool)>);
 impl Feed {
     /// Reads the metadata of all commits that are still in the log.
     async fn of(lake: &Arc<Lake>, id: &TableId, table: &DeltaTable) -> Result<Self> {
-        let versions: Vec<u64> = commit_files(table).await?.into_iter().map(|file| file.version).collect();
+        let versions: Vec<u64> = commit_files(table)
+            .await?
+            .into_iter()
+            .map(|file| file.version)
+            .collect();
         let log_store = table.log_store();
         let switches: Vec<Option<(u64, bool)>> = futures::stream::iter(versions.iter().copied())
             .map(|version| {
                 let log_store = log_store.clone();
                 async move {
-                    let Some(bytes) = log_store.read_commit_entry(version).await? else { return Ok(None) };
-                    let metadata = get_actions(version, &bytes)?.into_iter().rev().find_map(|action| match action {
-                        Action::Metadata(metadata) => Some(metadata),
-                        _ => None,
-                    });
+                    let Some(bytes) = log_store.read_commit_entry(version).await? else {
+                        return Ok(None);
+                    };
+                    let metadata = get_actions(version, &bytes)?
+                        .into_iter()
+                        .rev()
+                        .find_map(|action| match action {
+                            Action::Metadata(metadata) => Some(metadata),
+                            _ => None,
+                        });
                     Ok::<_, Error>(metadata.map(|metadata| (version, is_on(metadata.configuration().get(PROPERTY)))))
                 }
             })
@@ -206,7 +245,10 @@ impl Feed {
             && feed.first().is_none_or(|(version, _)| version != first)
         {
             let table = lake.snapshots().at(&id.url, *first).await?;
-            feed.insert(0, (*first, is_on(Definition::of(&table)?.configuration().get(PROPERTY))));
+            feed.insert(
+                0,
+                (*first, is_on(Definition::of(&table)?.configuration().get(PROPERTY))),
+            );
         }
         feed.dedup_by_key(|(_, on)| *on);
         Ok(Self(feed))
@@ -224,16 +266,30 @@ impl Feed {
                 "the commits of table {name} before version {first} are no longer in its log; begin there"
             )));
         }
-        let at_start = self.0.iter().rev().find(|(version, _)| *version <= from).map(|(version, on)| (*version, *on));
+        let at_start = self
+            .0
+            .iter()
+            .rev()
+            .find(|(version, _)| *version <= from)
+            .map(|(version, on)| (*version, *on));
         let gap = match at_start {
-            Some((_, true)) => self.0.iter().find(|(version, on)| !on && *version > from && *version <= to).map(|gap| gap.0),
+            Some((_, true)) => self
+                .0
+                .iter()
+                .find(|(version, on)| !on && *version > from && *version <= to)
+                .map(|gap| gap.0),
             _ => Some(from),
         };
         let Some(gap) = gap else { return Ok(()) };
         if self.0.iter().all(|(_, on)| !on) {
             return Err(off(name));
         }
-        let run = self.0.iter().rev().find(|(_, on)| *on).map_or(0, |(version, _)| *version);
+        let run = self
+            .0
+            .iter()
+            .rev()
+            .find(|(_, on)| *on)
+            .map_or(0, |(version, _)| *version);
         Err(Error::invalid(format!(
             "the change data feed of table {name} was off at version {gap}; the last versions that have it begin at {run}"
         )))
@@ -261,13 +317,20 @@ struct ChangesTable {
 impl ChangesTable {
     fn new(table: DeltaTable, from: u64, to: u64) -> Result<Self> {
         let columns = Definition::of(&table)?.arrow_schema()?;
-        let feed = DeltaCdfTableProvider::try_new(table.scan_cdf().with_starting_version(from).with_ending_version(to))?;
-        let mut fields: Vec<Field> =
-            columns.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let feed =
+            DeltaCdfTableProvider::try_new(table.scan_cdf().with_starting_version(from).with_ending_version(to))?;
+        let mut fields: Vec<Field> = columns
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect();
         fields.push(Field::new("_change_type", DataType::Utf8, true));
         fields.push(Field::new("_commit_version", DataType::Int64, true));
         fields.push(Field::new("_commit_timestamp", instant_type(), true));
-        Ok(Self { feed, schema: Arc::new(Schema::new(fields)) })
+        Ok(Self {
+            feed,
+            schema: Arc::new(Schema::new(fields)),
+        })
     }
 }
 
@@ -296,7 +359,11 @@ impl TableProvider for ChangesTable {
         let columns = wanted.fields().iter().map(|field| {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new_with_schema(field.name(), &plan.schema())?);
             let same = column.data_type(&plan.schema())? == *field.data_type();
-            let column = if same { column } else { Arc::new(CastExpr::new(column, field.data_type().clone(), None)) };
+            let column = if same {
+                column
+            } else {
+                Arc::new(CastExpr::new(column, field.data_type().clone(), None))
+            };
             Ok((column, field.name().clone()))
         });
         let columns: Vec<(Arc<dyn PhysicalExpr>, String)> = columns.collect::<datafusion::error::Result<_>>()?;

@@ -22,7 +22,10 @@ pub(super) struct CurrentVersion {
 
 impl CurrentVersion {
     pub(super) fn new(lake: Arc<Lake>) -> Self {
-        Self { lake, signature: Signature::string(1, Volatility::Volatile) }
+        Self {
+            lake,
+            signature: Signature::string(1, Volatility::Volatile),
+        }
     }
 
     fn version(&self, name: &str) -> crate::Result<Option<i64>> {

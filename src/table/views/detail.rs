@@ -24,8 +24,11 @@ use crate::table::Definition;
 pub(super) async fn detail(id: &TableId, table: &DeltaTable) -> Result<RecordBatch> {
     let definition = Definition::of(table)?;
     let metadata = definition.metadata();
-    let (files, bytes) =
-        table.snapshot()?.log_data().iter().fold((0_i64, 0_i64), |(files, bytes), file| (files + 1, bytes + file.size()));
+    let (files, bytes) = table
+        .snapshot()?
+        .log_data()
+        .iter()
+        .fold((0_i64, 0_i64), |(files, bytes), file| (files + 1, bytes + file.size()));
     let last = records(table, Some(1)).await?.first().map(|record| record.timestamp);
     let created = metadata.created_time().and_then(DateTime::from_timestamp_millis);
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
@@ -51,7 +54,10 @@ pub(super) async fn detail(id: &TableId, table: &DeltaTable) -> Result<RecordBat
         Arc::new(TimestampMicrosecondArray::from(vec![time.map(|time| time.timestamp_micros())]).with_timezone("UTC"))
     };
     let configuration: BTreeMap<_, _> = definition.configuration().iter().collect();
-    let configuration = configuration.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    let configuration = configuration
+        .into_iter()
+        .map(|(key, value)| (key, Some(value)))
+        .collect();
     let columns: Vec<ArrayRef> = vec![
         one(Some("delta")),
         one(Some(metadata.id())),

@@ -88,8 +88,10 @@ pub(super) fn files(definition: &Definition, files: &[LiveFile]) -> Result<Recor
         Field::new("max_values", DataType::Utf8, true),
         Field::new("null_counts", DataType::Utf8, true),
     ]);
-    let logical: HashMap<&str, &str> =
-        definition.fields().map(|field| (definition.physical_name(field.name()), field.name().as_str())).collect();
+    let logical: HashMap<&str, &str> = definition
+        .fields()
+        .map(|field| (definition.physical_name(field.name()), field.name().as_str()))
+        .collect();
     let statistics: Vec<Map<String, Value>> = files.iter().map(LiveFile::statistics).collect();
     let part = |key: &'static str| -> ArrayRef {
         let values = statistics.iter().map(|statistics| match statistics.get(key) {
@@ -100,16 +102,36 @@ pub(super) fn files(definition: &Definition, files: &[LiveFile]) -> Result<Recor
     };
     let partition_values = files.iter().map(|file| {
         let columns = definition.partition_columns().iter();
-        let value = |column: &String| file.add.partition_values.get(definition.physical_name(column)).cloned().flatten();
-        Some(columns.map(|column| (column.clone(), value(column))).collect::<Vec<_>>())
+        let value = |column: &String| {
+            file.add
+                .partition_values
+                .get(definition.physical_name(column))
+                .cloned()
+                .flatten()
+        };
+        Some(
+            columns
+                .map(|column| (column.clone(), value(column)))
+                .collect::<Vec<_>>(),
+        )
     });
     let times = files.iter().map(|file| file.add.modification_time.saturating_mul(1000));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.add.path))),
         Arc::new(Int64Array::from_iter_values(files.iter().map(|file| file.add.size))),
         Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")),
-        Arc::new(files.iter().map(|file| file.records.and_then(|rows| i64::try_from(rows).ok())).collect::<Int64Array>()),
-        Arc::new(files.iter().map(|file| i64::try_from(file.deleted).ok()).collect::<Int64Array>()),
+        Arc::new(
+            files
+                .iter()
+                .map(|file| file.records.and_then(|rows| i64::try_from(rows).ok()))
+                .collect::<Int64Array>(),
+        ),
+        Arc::new(
+            files
+                .iter()
+                .map(|file| i64::try_from(file.deleted).ok())
+                .collect::<Int64Array>(),
+        ),
         map_column(partition_values)?,
         part("minValues"),
         part("maxValues"),
@@ -120,6 +142,10 @@ pub(super) fn files(definition: &Definition, files: &[LiveFile]) -> Result<Recor
 
 /// The same values under the names that users see.
 fn renamed(values: &Map<String, Value>, logical: &HashMap<&str, &str>) -> Map<String, Value> {
-    let name = |key: &String| logical.get(key.as_str()).map_or_else(|| key.clone(), ToString::to_string);
+    let name = |key: &String| {
+        logical
+            .get(key.as_str())
+            .map_or_else(|| key.clone(), ToString::to_string)
+    };
     values.iter().map(|(key, value)| (name(key), value.clone())).collect()
 }

@@ -81,7 +81,12 @@ impl TableProvider for HistoryTable {
 
 fn rows(records: &[CommitRecord]) -> Result<RecordBatch> {
     let text = |key: &'static str| -> ArrayRef {
-        Arc::new(records.iter().map(|record| record.info.get(key).and_then(plain)).collect::<StringArray>())
+        Arc::new(
+            records
+                .iter()
+                .map(|record| record.info.get(key).and_then(plain))
+                .collect::<StringArray>(),
+        )
     };
     let versions = records.iter().map(|record| i64::try_from(record.version).ok());
     let times = records.iter().map(|record| record.timestamp.timestamp_micros());
@@ -95,10 +100,18 @@ fn rows(records: &[CommitRecord]) -> Result<RecordBatch> {
         text("job"),
         text("notebook"),
         text("clusterId"),
-        Arc::new(records.iter().map(|record| record.info.get("readVersion").and_then(Value::as_i64)).collect::<Int64Array>()),
+        Arc::new(
+            records
+                .iter()
+                .map(|record| record.info.get("readVersion").and_then(Value::as_i64))
+                .collect::<Int64Array>(),
+        ),
         text("isolationLevel"),
         Arc::new(
-            records.iter().map(|record| record.info.get("isBlindAppend").and_then(Value::as_bool)).collect::<BooleanArray>(),
+            records
+                .iter()
+                .map(|record| record.info.get("isBlindAppend").and_then(Value::as_bool))
+                .collect::<BooleanArray>(),
         ),
         map_column(records.iter().map(|record| entries(record, "operationMetrics")))?,
         text("userMetadata"),
@@ -111,7 +124,11 @@ type Entries = Vec<(String, Option<String>)>;
 
 /// The operation's parameters, and the statement behind it.
 fn parameters(record: &CommitRecord) -> Option<Entries> {
-    let statement = record.info.get("statement").and_then(plain).map(|text| ("statement".to_string(), Some(text)));
+    let statement = record
+        .info
+        .get("statement")
+        .and_then(plain)
+        .map(|text| ("statement".to_string(), Some(text)));
     match (entries(record, "operationParameters"), statement) {
         (None, None) => None,
         (parameters, statement) => Some(parameters.unwrap_or_default().into_iter().chain(statement).collect()),

@@ -90,7 +90,9 @@ pub(crate) fn table_name(text: &str) -> Result<ObjectName> {
 /// The work's own.
 fn wait_for<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
     use tokio::runtime::{Builder, Handle, RuntimeFlavor};
-    let shared = Handle::try_current().ok().filter(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    let shared = Handle::try_current()
+        .ok()
+        .filter(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
     let run = || match shared {
         Some(handle) => handle.block_on(work),
         None => match Builder::new_current_thread().enable_all().build() {
@@ -99,6 +101,9 @@ fn wait_for<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> 
         },
     };
     std::thread::scope(|scope| {
-        scope.spawn(run).join().unwrap_or_else(|_| Err(Error::internal("a look at a table's log panicked")))
+        scope
+            .spawn(run)
+            .join()
+            .unwrap_or_else(|_| Err(Error::internal("a look at a table's log panicked")))
     })
 }

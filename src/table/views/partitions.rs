@@ -28,16 +28,31 @@ pub(crate) fn partition_rows<'a>(
         let field = schema.field_with_name(name)?;
         let physical = definition.physical_name(name);
         // The protocol has the empty text stand for NULL.
-        let texts = files.clone().map(|add| add.partition_values.get(physical)?.as_ref().filter(|text| !text.is_empty()));
+        let texts = files.clone().map(|add| {
+            add.partition_values
+                .get(physical)?
+                .as_ref()
+                .filter(|text| !text.is_empty())
+        });
         let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
-        let options = CastOptions { safe: false, ..Default::default() };
+        let options = CastOptions {
+            safe: false,
+            ..Default::default()
+        };
         columns.push(cast_with_options(&texts, field.data_type(), &options).map_err(|error| {
-            Error::corrupt(format!("a value of the partition column {name} cannot be read: {error}")).with_source(error)
+            Error::corrupt(format!(
+                "a value of the partition column {name} cannot be read: {error}"
+            ))
+            .with_source(error)
         })?);
         fields.push(Field::new(name, field.data_type().clone(), true));
     }
     let options = RecordBatchOptions::new().with_row_count(Some(files.count()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::new(Schema::new(fields)),
+        columns,
+        &options,
+    )?)
 }
 
 /// One row a partition in the order of its values, with what is in it where `sizes` is true.
@@ -53,16 +68,35 @@ pub(crate) fn partitions(definition: &Definition, files: &[LiveFile], sizes: boo
     }
     let mut sums: BTreeMap<Vec<Option<String>>, (&Add, Sum)> = BTreeMap::new();
     for file in files {
-        let value = |name: &String| file.add.partition_values.get(definition.physical_name(name)).cloned().flatten();
+        let value = |name: &String| {
+            file.add
+                .partition_values
+                .get(definition.physical_name(name))
+                .cloned()
+                .flatten()
+        };
         let key = definition.partition_columns().iter().map(value).collect();
-        let (_, sum) = sums.entry(key).or_insert_with(|| (&file.add, Sum { records: Some(0), ..Sum::default() }));
+        let (_, sum) = sums.entry(key).or_insert_with(|| {
+            (
+                &file.add,
+                Sum {
+                    records: Some(0),
+                    ..Sum::default()
+                },
+            )
+        });
         sum.files += 1;
         sum.bytes += file.add.size;
         sum.records = sum.records.zip(file.live_records()).map(|(sum, records)| sum + records);
     }
     let rows = partition_rows(definition, sums.values().map(|(add, _)| *add))?;
     let count = rows.num_rows();
-    let mut fields: Vec<Field> = rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut fields: Vec<Field> = rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone())
+        .collect();
     let mut columns = rows.columns().to_vec();
     if sizes {
         let sums = || sums.values().map(|(_, sum)| sum);
@@ -79,7 +113,13 @@ pub(crate) fn partitions(definition: &Definition, files: &[LiveFile], sizes: boo
     if rows.num_columns() == 0 {
         return Ok(all);
     }
-    let order: Vec<SortColumn> =
-        rows.columns().iter().map(|values| SortColumn { values: values.clone(), options: None }).collect();
+    let order: Vec<SortColumn> = rows
+        .columns()
+        .iter()
+        .map(|values| SortColumn {
+            values: values.clone(),
+            options: None,
+        })
+        .collect();
     Ok(take_record_batch(&all, &lexsort_to_indices(&order, None)?)?)
 }
