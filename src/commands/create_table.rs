@@ -15,7 +15,7 @@ use serde_json::json;
 use super::blueprint::{Blueprint, fields};
 use super::create_as;
 use super::target::{NewName, nothing};
-use crate::catalog::Lake;
+use crate::catalog::{Lake, TableId};
 use crate::dml::delta::with_retries;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, Mode, check_writable, commit};
@@ -92,38 +92,22 @@ impl Creation {
 
     async fn create(&self, blueprint: &Blueprint) -> Result<()> {
         let (metadata, protocol) = blueprint.actions(None)?;
-        let log_store = self.lake.stores().log_store(&self.target.id.url)?;
-        let created = commit(
-            log_store.as_ref(),
-            Commit {
-                operation: if self.or_replace {
-                    "CREATE OR REPLACE TABLE"
-                } else {
-                    "CREATE TABLE"
-                },
-                parameters: parameters(blueprint, !self.target.external),
-                metrics: BTreeMap::new(),
-                actions: vec![Action::Protocol(protocol), Action::Metadata(metadata)],
-                read_version: None,
-                mode: Mode::Exclusive,
-                statement: Some(self.text.clone()),
+        let first = Commit {
+            operation: if self.or_replace {
+                "CREATE OR REPLACE TABLE"
+            } else {
+                "CREATE TABLE"
             },
-        )
-        .await;
-        match created {
-            Ok(version) => {
-                self.lake.snapshots().forget(&self.target.id.url);
-                self.lake.after_commit(&self.target.id, version).await;
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::Conflict && self.if_not_exists => Ok(()),
-            Err(error) if error.kind() == ErrorKind::Conflict => Err(Error::already_exists(format!(
-                "table {} exists already: another writer created it at this moment",
-                self.target.id.display()
-            ))
-            .with_source(error)),
-            Err(error) => Err(error),
-        }
+            parameters: parameters(blueprint, !self.target.external),
+            metrics: BTreeMap::new(),
+            actions: vec![Action::Protocol(protocol), Action::Metadata(metadata)],
+            read_version: None,
+            mode: Mode::Exclusive,
+            statement: Some(self.text.clone()),
+        };
+        first_commit(&self.lake, &self.target.id, first, self.if_not_exists)
+            .await
+            .map(|_| ())
     }
 
     async fn replace(&self, blueprint: &Blueprint) -> Result<()> {
@@ -149,6 +133,28 @@ impl Creation {
             Ok(((), table))
         })
         .await
+    }
+}
+
+/// Commits a table's first version; false where another writer created the table first and `lenient` allows for it.
+///
+/// # Errors
+/// [`ErrorKind::AlreadyExists`] where another writer was first; else as [`commit`].
+pub(super) async fn first_commit(lake: &Arc<Lake>, id: &TableId, first: Commit, lenient: bool) -> Result<bool> {
+    let log_store = lake.stores().log_store(&id.url)?;
+    match commit(log_store.as_ref(), first).await {
+        Ok(version) => {
+            lake.snapshots().forget(&id.url);
+            lake.after_commit(id, version).await;
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::Conflict && lenient => Ok(false),
+        Err(error) if error.kind() == ErrorKind::Conflict => Err(Error::already_exists(format!(
+            "table {} exists already: another writer created it at this moment",
+            id.display()
+        ))
+        .with_source(error)),
+        Err(error) => Err(error),
     }
 }
 

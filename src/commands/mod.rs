@@ -1,10 +1,19 @@
 //! One file a command: what it takes, what it returns, what it does.
 
+mod alter;
+mod alter_columns;
+mod alter_properties;
+mod alter_rules;
+mod alter_table;
 mod analyze;
 mod blueprint;
 mod checkpoint;
+mod clone_files;
+mod clone_table;
+mod convert;
 mod copy_into;
 mod create_as;
+mod create_like;
 mod create_table;
 mod definition_text;
 mod describe;
@@ -16,9 +25,11 @@ mod optimize;
 mod prepare;
 pub(crate) mod procedures;
 mod properties;
+mod rename_table;
 mod reorg;
 mod restore;
 mod rewrite;
+mod schema;
 mod show;
 mod target;
 mod vacuum;
@@ -40,6 +51,11 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
     match statement {
         Statement::Prepare(prepare) => prepare::plan(planner, prepare),
         Statement::CreateTable(request) => create_table::plan(planner, request, statement.to_string()).await,
+        Statement::CreateTableLike(request) => create_like::plan(planner, request, statement.to_string()).await,
+        Statement::CloneTable(request) => clone_table::plan(planner, request, statement.to_string()).await,
+        Statement::Convert(request) => convert::plan(planner, request, statement.to_string()).await,
+        Statement::AlterTable(request) => alter_table::plan(planner, request, statement.to_string()).await,
+        Statement::CommentOn(request) => alter_table::plan_comment(planner, request, statement.to_string()).await,
         Statement::DropTable(request) => drop_table::plan(planner, request, statement.to_string()).await,
         Statement::Update(update) => crate::dml::update::plan(planner, update, statement.to_string()).await,
         Statement::Delete(delete) => crate::dml::delete::plan(planner, delete, statement.to_string()).await,
@@ -72,6 +88,7 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
 pub(crate) async fn plan_native(planner: &Planner, statement: &SqlStatement) -> Result<Option<LogicalPlan>> {
     match statement {
         SqlStatement::ShowColumns { show_options, .. } => show::columns(planner, show_options).await.map(Some),
+        SqlStatement::CreateSchema { .. } | SqlStatement::Drop { .. } => schema::plan(planner, statement).await,
         _ => Ok(None),
     }
 }

@@ -25,7 +25,7 @@ use crate::log::check_writable;
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::path_of;
 use crate::table::{LiveFile, live_files};
-use statistics::Statistics;
+pub(super) use statistics::{Statistics, footer};
 
 /// How often the files are looked at again because others changed them.
 const ATTEMPTS: u32 = 5;

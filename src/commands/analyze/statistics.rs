@@ -33,14 +33,21 @@ use crate::table::{Definition, LiveFile};
 const LONGEST_TEXT: usize = 256;
 
 /// Which columns of a table have statistics.
-pub(super) struct Statistics {
+pub(in crate::commands) struct Statistics {
     /// The names in data files, with their types.
     columns: Vec<(String, DataType)>,
 }
 
 impl Statistics {
     pub(super) fn of(table: &DeltaTable) -> Result<Self> {
-        let definition = Definition::of(table)?;
+        Self::of_definition(&Definition::of(table)?)
+    }
+
+    /// The columns of a definition that have statistics.
+    ///
+    /// # Errors
+    /// Where the definition has no Arrow form.
+    pub(in crate::commands) fn of_definition(definition: &Definition) -> Result<Self> {
         let configuration = definition
             .configuration()
             .iter()
@@ -88,17 +95,25 @@ impl Statistics {
         size: u64,
         has_deleted_rows: bool,
     ) -> Result<(String, u64)> {
-        let footer = ParquetMetaDataReader::new()
-            .load_and_finish(Fetch { store, path }, size)
-            .await
-            .map_err(damaged)?;
+        self.describe(&footer(store, path, size).await?, has_deleted_rows)
+    }
+
+    /// The statistics that a footer has, as the log has them, and the file's rows.
+    ///
+    /// # Errors
+    /// Where the footer cannot be understood.
+    pub(in crate::commands) fn describe(
+        &self,
+        footer: &ParquetMetaData,
+        has_deleted_rows: bool,
+    ) -> Result<(String, u64)> {
         let rows = footer.file_metadata().num_rows();
         let descriptor = footer.file_metadata().schema_descr();
         let schema =
             parquet_to_arrow_schema(descriptor, footer.file_metadata().key_value_metadata()).map_err(damaged)?;
         let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
         for (name, data_type) in &self.columns {
-            let Some(bounds) = Bounds::of(&footer, &schema, name, data_type)? else {
+            let Some(bounds) = Bounds::of(footer, &schema, name, data_type)? else {
                 continue;
             };
             if let Some(value) = bounds.least {
@@ -117,6 +132,21 @@ impl Statistics {
         }
         Ok((statistics.to_string(), u64::try_from(rows).unwrap_or_default()))
     }
+}
+
+/// A Parquet file's footer.
+///
+/// # Errors
+/// Where the store fails, or the file has none.
+pub(in crate::commands) async fn footer(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    size: u64,
+) -> Result<ParquetMetaData> {
+    ParquetMetaDataReader::new()
+        .load_and_finish(Fetch { store, path }, size)
+        .await
+        .map_err(damaged)
 }
 
 /// Parts of a file.
