@@ -218,11 +218,14 @@ impl RelationPlanner for Relations {
                 None => Ok(RelationPlanning::Original(Box::new(relation))),
             };
         };
-        let reference = match args {
+        let called = match args {
             Some(_) => TableReference::bare(name.to_string()),
             None => context.object_name_to_table_reference(name.clone())?,
         };
-        let plan = LogicalPlanBuilder::scan(reference, provider_as_source(provider.clone()), None)?.build()?;
+        // Scans are equal to the optimizer where their names are: two versions of a table under one name would be taken for
+        // the same subquery. So the scan is named by all that it reads, and the relation by what the statement calls it.
+        let scanned = TableReference::bare(key(&relation));
+        let plan = LogicalPlanBuilder::scan(scanned, provider_as_source(provider.clone()), None)?.alias(called)?.build()?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation { plan, alias: alias.clone() })))
     }
 }
