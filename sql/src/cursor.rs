@@ -30,8 +30,8 @@ pub(crate) struct Cursor {
     end: Location,
     /// Whether a semicolon says that nothing is to come.
     terminated: bool,
-    /// Whether a table version may stand in the statement.
-    versioned: bool,
+    /// Whether the trees must be looked through for versions and for queries that write.
+    suspect: bool,
     /// Set where a `>>` closed one type and still has to close the one around it.
     pub(crate) half_shift: bool,
 }
@@ -53,7 +53,7 @@ impl Cursor {
             inner,
             end: piece.end,
             terminated,
-            versioned: rewritten.versioned,
+            suspect: rewritten.suspect,
             half_shift: false,
         })
     }
@@ -316,7 +316,7 @@ impl Cursor {
     where
         T: datafusion::sql::sqlparser::ast::VisitMut,
     {
-        if self.versioned {
+        if self.suspect {
             versions::normalise(node)
         } else {
             Ok(())

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Spanned, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
+    Expr, ObjectName, Select, Spanned, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
@@ -74,10 +74,10 @@ const PREFIXES: &[&str] = &[
     "XOR",
 ];
 
-/// The tokens of a statement after the pass, and whether a version may stand in them.
+/// The tokens of a statement after the pass, and whether the trees made of them must be looked through.
 pub(crate) struct Rewritten {
     pub(crate) tokens: Vec<TokenWithSpan>,
-    pub(crate) versioned: bool,
+    pub(crate) suspect: bool,
 }
 
 /// Turns every accepted spelling of time travel into the two that the parser reads.
@@ -95,14 +95,14 @@ pub(crate) fn rewrite(tokens: Vec<TokenWithSpan>, end: Location) -> Result<Rewri
         tokens,
         significant,
         end,
-        versioned: false,
+        suspect: false,
     };
     for position in 0..pass.significant.len() {
         pass.visit(position)?;
     }
     Ok(Rewritten {
         tokens: pass.tokens,
-        versioned: pass.versioned,
+        suspect: pass.suspect,
     })
 }
 
@@ -111,7 +111,8 @@ struct Pass {
     /// Where the tokens that are not white space stand in `tokens`.
     significant: Vec<usize>,
     end: Location,
-    versioned: bool,
+    /// Whether a version, or an INTO inside a query, may stand here.
+    suspect: bool,
 }
 
 impl Pass {
@@ -120,11 +121,18 @@ impl Pass {
             self.replace(position, Token::Whitespace(Whitespace::Space));
             return self.clause(position + 1);
         }
-        if self.as_of(position) && self.follows_name(position) {
-            return self.clause(position);
+        if self.as_of(position) {
+            // The parser may still find a version here, behind a table that is called like a keyword.
+            self.suspect = true;
+            if self.follows_name(position) {
+                return self.clause(position);
+            }
         }
         if self.is_word(position, "AT") {
             return self.at(position);
+        }
+        if self.is_word(position, "INTO") && !self.into_of_statement(position) {
+            self.suspect = true;
         }
         if self.is_word(position, "BEFORE") || self.is_word(position, "CHANGES") {
             return self.foreign(position);
@@ -140,8 +148,16 @@ impl Pass {
             && kind.iter().any(|kind| self.is_word(position, kind))
     }
 
+    /// Whether an INTO is that of INSERT, MERGE or COPY.
+    fn into_of_statement(&self, position: usize) -> bool {
+        let before = |word| position.checked_sub(1).is_some_and(|before| self.is_word(before, word));
+        ["INSERT", "OVERWRITE", "EVOLUTION", "MERGE", "COPY"]
+            .into_iter()
+            .any(before)
+    }
+
     fn clause(&mut self, position: usize) -> Result<(), SyntaxError> {
-        self.versioned = true;
+        self.suspect = true;
         if self.is_word(position, "TIMESTAMP") || self.is_word(position, "SYSTEM_TIME") {
             self.replace(position, Token::make_keyword("TIMESTAMP"));
             return Ok(());
@@ -184,7 +200,7 @@ impl Pass {
             self.make_name(position);
             return Ok(());
         }
-        self.versioned = true;
+        self.suspect = true;
         if self.is_word(position + 2, "TIMESTAMP") {
             self.replace(position, Token::make_keyword("TIMESTAMP"));
             self.replace(position + 1, Token::make_keyword("AS"));
@@ -306,10 +322,10 @@ pub(crate) fn bare(mut expression: Expr) -> Expr {
     expression
 }
 
-/// Holds every table's version to the two forms.
+/// Holds every table's version to the two forms, and queries to reading.
 ///
 /// # Errors
-/// A version in any other form, with its place.
+/// A version in any other form, and a query that would write, with their places.
 pub(crate) fn normalise<T: VisitMut>(node: &mut T) -> Result<(), SyntaxError> {
     match node.visit(&mut Versions) {
         ControlFlow::Continue(()) => Ok(()),
@@ -321,6 +337,16 @@ struct Versions;
 
 impl VisitorMut for Versions {
     type Break = Box<SyntaxError>;
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        let Some(into) = &select.into else {
+            return ControlFlow::Continue(());
+        };
+        let error = SyntaxError::new("SELECT has no INTO", into.name.span().start.into());
+        ControlFlow::Break(Box::new(
+            error.with_hint("write CREATE TABLE t AS SELECT … or INSERT INTO t SELECT …"),
+        ))
+    }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         let TableFactor::Table {

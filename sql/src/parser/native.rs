@@ -37,6 +37,13 @@ fn check(statement: &SqlStatement, place: Location) -> Parse<()> {
         SqlStatement::Query(query) => check_query(query, place),
         SqlStatement::CreateTable(_) => Err(SyntaxError::new("this form of CREATE TABLE is not understood", place)
             .with_hint("write CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (…)")),
+        SqlStatement::Explain {
+            statement,
+            analyze: false,
+            ..
+        } if matches!(statement.as_ref(), SqlStatement::Query(_)) => Ok(()),
+        SqlStatement::Explain { .. } => Err(SyntaxError::new("DESCRIBE takes a table or a query", place)
+            .with_hint("use EXPLAIN to see how a statement would be executed")),
         SqlStatement::ExplainTable {
             hive_format: Some(_), ..
         } => Err(SyntaxError::new("DESCRIBE has no EXTENDED or FORMATTED", place)

@@ -136,7 +136,7 @@ impl VisitorMut for Repair {
                 name, version, alias, ..
             } => {
                 if let Some(version) = version.take() {
-                    move_version(name, &version, alias.is_some());
+                    move_version(name, &version, alias.as_ref().is_some_and(|alias| !alias.explicit));
                 }
                 alias.iter_mut().for_each(repair_alias);
             }
@@ -164,7 +164,7 @@ fn repair_alias(alias: &mut TableAlias) {
 }
 
 /// Writes the version into the name, as an unquoted identifier, which is written as it is.
-fn move_version(name: &mut ObjectName, version: &TableVersion, alias_follows: bool) {
+fn move_version(name: &mut ObjectName, version: &TableVersion, bare_alias_follows: bool) {
     let part = |part: &ObjectNamePart| match part {
         ObjectNamePart::Identifier(Ident {
             value,
@@ -175,7 +175,7 @@ fn move_version(name: &mut ObjectName, version: &TableVersion, alias_follows: bo
     };
     let table = name.0.iter().map(part).collect::<Vec<_>>().join(".");
     let version = match version {
-        TableVersion::TimestampAsOf(time) if alias_follows && !ends_itself(time) => {
+        TableVersion::TimestampAsOf(time) if bare_alias_follows && !ends_itself(time) => {
             format!("TIMESTAMP AS OF ({})", Node(time))
         }
         TableVersion::TimestampAsOf(time) => format!("TIMESTAMP AS OF {}", Node(time)),
@@ -184,7 +184,7 @@ fn move_version(name: &mut ObjectName, version: &TableVersion, alias_follows: bo
     name.0 = vec![ObjectNamePart::Identifier(Ident::new(format!("{table} {version}")))];
 }
 
-/// Whether an alias behind the expression can never be read as a part of it.
+/// Whether an alias without AS behind the expression can never be read as a part of it.
 fn ends_itself(time: &Expr) -> bool {
     matches!(
         time,
