@@ -55,7 +55,12 @@ pub struct Error {
 impl Error {
     /// An error without a source.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), location: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            location: None,
+            source: None,
+        }
     }
 
     /// The same error with what lies below it.
@@ -156,7 +161,10 @@ impl From<DataFusionError> for Error {
             },
             DataFusionError::Context(context, inner) => {
                 let inner = Error::from(*inner);
-                Error { message: format!("{context}: {}", inner.message), ..inner }
+                Error {
+                    message: format!("{context}: {}", inner.message),
+                    ..inner
+                }
             }
             DataFusionError::Diagnostic(_, inner) => Error::from(*inner),
             DataFusionError::Collection(errors) => match errors.into_iter().next() {
@@ -168,13 +176,10 @@ impl From<DataFusionError> for Error {
                 None => Error::new(kind, message_of(&inner)).with_source(DataFusionError::Shared(inner)),
             },
             DataFusionError::ArrowError(arrow, backtrace) => match *arrow {
-                arrow::error::ArrowError::ExternalError(inner) => {
-                    Error::from(DataFusionError::External(inner))
-                }
+                arrow::error::ArrowError::ExternalError(inner) => Error::from(DataFusionError::External(inner)),
                 other => {
                     let message = other.to_string();
-                    Error::new(kind, message)
-                        .with_source(DataFusionError::ArrowError(Box::new(other), backtrace))
+                    Error::new(kind, message).with_source(DataFusionError::ArrowError(Box::new(other), backtrace))
                 }
             },
             other => Error::new(kind, message_of(&other)).with_source(other),
@@ -210,7 +215,13 @@ fn message_of(error: &DataFusionError) -> String {
 /// The last of the causes that DataFusion chains in one text: the one that says what is wrong.
 fn innermost(text: &str) -> String {
     let last = text.rsplit("caused by\n").next().unwrap_or(text).trim();
-    let prefixes = ["Generic DeltaTable error: ", "Generic error: ", "Arrow error: ", "Cast error: ", "Execution error: "];
+    let prefixes = [
+        "Generic DeltaTable error: ",
+        "Generic error: ",
+        "Arrow error: ",
+        "Cast error: ",
+        "Execution error: ",
+    ];
     let mut rest = last;
     while let Some(stripped) = prefixes.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
         rest = stripped;
@@ -289,7 +300,9 @@ impl From<DeltaTableError> for Error {
                 TransactionError::UnsupportedTableFeatures(_) | TransactionError::TableFeaturesRequired(_) => {
                     ErrorKind::Unsupported
                 }
-                TransactionError::DeltaTableAppendOnly | TransactionError::SerializeLogJson { .. } => ErrorKind::Invalid,
+                TransactionError::DeltaTableAppendOnly | TransactionError::SerializeLogJson { .. } => {
+                    ErrorKind::Invalid
+                }
                 TransactionError::ObjectStore { .. } | TransactionError::LogStoreError { .. } => ErrorKind::Storage,
                 _ => ErrorKind::Conflict,
             },

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use posixlake_sql::Parsed;
@@ -114,7 +114,11 @@ impl Session {
         crate::table::register_functions(&context, &lake);
         // Whoever plans without a session's planner, in a dialect that parses AS OF, must not get the latest rows for it.
         context.register_relation_planner(Arc::new(Relations::default()))?;
-        Ok(Self { context, lake, prepared: Arc::default() })
+        Ok(Self {
+            context,
+            lake,
+            prepared: Arc::default(),
+        })
     }
 
     /// The DataFusion context below: catalogs, functions, settings.
@@ -127,7 +131,9 @@ impl Session {
     /// # Errors
     /// A missing table or column, an unsupported clause, a wrong type.
     pub async fn plan(&self, statement: &Parsed) -> Result<LogicalPlan> {
-        Planner::new(self.context.state(), self.lake.clone(), self.prepared.clone()).plan(statement).await
+        Planner::new(self.context.state(), self.lake.clone(), self.prepared.clone())
+            .plan(statement)
+            .await
     }
 
     /// The statement as a lazy DataFrame: effects happen when its rows are asked for.
@@ -148,7 +154,9 @@ impl Session {
         match (statements.pop(), statements.is_empty()) {
             (Some(statement), true) => self.execute(&statement).await,
             (None, _) => Err(Error::invalid("no statement in the text")),
-            (Some(_), false) => Err(Error::invalid("more than one statement in the text; run them one by one")),
+            (Some(_), false) => Err(Error::invalid(
+                "more than one statement in the text; run them one by one",
+            )),
         }
     }
 
@@ -190,7 +198,10 @@ struct LakeOptions {
 
 impl Default for LakeOptions {
     fn default() -> Self {
-        Self { partition_overwrite_mode: "static".to_string(), retention_check: true }
+        Self {
+            partition_overwrite_mode: "static".to_string(),
+            retention_check: true,
+        }
     }
 }
 
@@ -257,10 +268,16 @@ impl ExtensionOptions for LakeOptions {
 
 /// Whether `INSERT OVERWRITE` replaces only the partitions that the new rows fall into.
 pub(crate) fn overwrites_partitions(options: &ConfigOptions) -> bool {
-    options.extensions.get::<LakeOptions>().is_some_and(|options| options.partition_overwrite_mode == "dynamic")
+    options
+        .extensions
+        .get::<LakeOptions>()
+        .is_some_and(|options| options.partition_overwrite_mode == "dynamic")
 }
 
 /// Whether `VACUUM` refuses a retention below the table's.
 pub(crate) fn checks_retention(options: &ConfigOptions) -> bool {
-    options.extensions.get::<LakeOptions>().is_none_or(|options| options.retention_check)
+    options
+        .extensions
+        .get::<LakeOptions>()
+        .is_none_or(|options| options.retention_check)
 }

@@ -61,7 +61,11 @@ pub(crate) struct SnapshotCache {
 
 impl SnapshotCache {
     pub(crate) fn new(stores: Arc<Stores>) -> Self {
-        Self { stores, slots: Mutex::default(), clock: AtomicU64::new(0) }
+        Self {
+            stores,
+            slots: Mutex::default(),
+            clock: AtomicU64::new(0),
+        }
     }
 
     /// The table's latest state as of this call, or `None` where no table stands.
@@ -69,7 +73,10 @@ impl SnapshotCache {
     /// # Errors
     /// Where the log cannot be read.
     pub(crate) async fn latest(&self, url: &Url) -> Result<Option<DeltaTable>> {
-        let key = Key { url: url.clone(), version: None };
+        let key = Key {
+            url: url.clone(),
+            version: None,
+        };
         let slot = self.slot(&key);
         let mut slot_table = slot.table.lock().await;
         let refreshed = match slot_table.take() {
@@ -79,7 +86,10 @@ impl SnapshotCache {
         let held = match refreshed {
             Some(held) => held,
             None => match self.load(url, None).await? {
-                Some(table) => Held { last_commit: stamp(&table).await, table },
+                Some(table) => Held {
+                    last_commit: stamp(&table).await,
+                    table,
+                },
                 None => {
                     self.slots.lock().remove(&key);
                     return Ok(None);
@@ -97,7 +107,10 @@ impl SnapshotCache {
     /// # Errors
     /// Where there is no such table or version, or it cannot be read any more.
     pub(crate) async fn at(&self, url: &Url, version: u64) -> Result<DeltaTable> {
-        let slot = self.slot(&Key { url: url.clone(), version: Some(version) });
+        let slot = self.slot(&Key {
+            url: url.clone(),
+            version: Some(version),
+        });
         let mut held = slot.table.lock().await;
         if let Some(Held { table, .. }) = held.as_ref() {
             self.used(&slot, table);
@@ -105,7 +118,10 @@ impl SnapshotCache {
         }
         match self.load(url, Some(version)).await? {
             Some(table) => {
-                *held = Some(Held { table: table.clone(), last_commit: None });
+                *held = Some(Held {
+                    table: table.clone(),
+                    last_commit: None,
+                });
                 self.used(&slot, &table);
                 Ok(table)
             }
@@ -139,8 +155,12 @@ impl SnapshotCache {
     }
 
     fn used(&self, slot: &Slot, table: &DeltaTable) {
-        slot.last_used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        let files = table.snapshot().map(|state| state.log_data().num_files() as u64).unwrap_or_default();
+        slot.last_used
+            .store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let files = table
+            .snapshot()
+            .map(|state| state.log_data().num_files() as u64)
+            .unwrap_or_default();
         slot.bytes.store((files + 8) * BYTES_PER_FILE, Ordering::Relaxed);
         self.evict();
     }
@@ -149,10 +169,10 @@ impl SnapshotCache {
         let mut slots = self.slots.lock();
         let mut total: u64 = slots.values().map(|slot| slot.bytes.load(Ordering::Relaxed)).sum();
         while total > CAPACITY && slots.len() > 1 {
-            let oldest = slots.iter().min_by_key(|(_, slot)| slot.last_used.load(Ordering::Relaxed));
-            let Some((key, bytes)) =
-                oldest.map(|(key, slot)| (key.clone(), slot.bytes.load(Ordering::Relaxed)))
-            else {
+            let oldest = slots
+                .iter()
+                .min_by_key(|(_, slot)| slot.last_used.load(Ordering::Relaxed));
+            let Some((key, bytes)) = oldest.map(|(key, slot)| (key.clone(), slot.bytes.load(Ordering::Relaxed))) else {
                 return;
             };
             slots.remove(&key);
@@ -182,12 +202,19 @@ async fn refresh(mut held: Held) -> Option<Held> {
 
 async fn stamp(table: &DeltaTable) -> Option<Stamp> {
     let store = table.log_store().object_store(None);
-    look(store.as_ref(), &commit_path(table.version()?)).await.ok().flatten()
+    look(store.as_ref(), &commit_path(table.version()?))
+        .await
+        .ok()
+        .flatten()
 }
 
 async fn look(store: &dyn ObjectStore, path: &object_store::path::Path) -> object_store::Result<Option<Stamp>> {
     match store.head(path).await {
-        Ok(meta) => Ok(Some(Stamp { modified: meta.last_modified, size: meta.size, e_tag: meta.e_tag })),
+        Ok(meta) => Ok(Some(Stamp {
+            modified: meta.last_modified,
+            size: meta.size,
+            e_tag: meta.e_tag,
+        })),
         Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }

@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
-use datafusion::execution::session_state::SessionState;
 use datafusion::common::TableReference;
+use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
 use deltalake_core::DeltaTable;
 use futures::{StreamExt, TryStreamExt};
@@ -168,7 +168,9 @@ impl Lake {
         }
         for part in [schema, name] {
             if part.is_empty() || part == "." || part == ".." || part.contains('/') {
-                return Err(Error::not_found(format!("'{part}' cannot be the name of a table or schema")));
+                return Err(Error::not_found(format!(
+                    "'{part}' cannot be the name of a table or schema"
+                )));
             }
         }
         match schema {
@@ -200,13 +202,21 @@ impl Lake {
             [table] => (DEFAULT_SCHEMA, table),
             [schema, table] => (schema.as_str(), table),
             [catalog, schema, table] if catalog == CATALOG => (schema.as_str(), table),
-            [catalog, _, _] => return Err(Error::not_found(format!("no catalog '{catalog}'; the lake's is {CATALOG}"))),
+            [catalog, _, _] => {
+                return Err(Error::not_found(format!(
+                    "no catalog '{catalog}'; the lake's is {CATALOG}"
+                )));
+            }
             _ => return Err(Error::invalid(format!("'{name}' has too many parts for a table name"))),
         };
         if table.is_empty() {
             return Err(Error::invalid("an empty table name"));
         }
-        Ok(TableId { schema: schema.to_string(), name: table.clone(), url: self.locate(schema, table)? })
+        Ok(TableId {
+            schema: schema.to_string(),
+            name: table.clone(),
+            url: self.locate(schema, table)?,
+        })
     }
 
     /// The latest state of a table that must exist.
@@ -247,9 +257,9 @@ impl Lake {
         let latest = table.version().unwrap_or_default();
         match point {
             Point::Version(version) if version <= latest => Ok(version),
-            Point::Version(version) => {
-                Err(Error::not_found(format!("table {name} has no version {version}; its latest is {latest}")))
-            }
+            Point::Version(version) => Err(Error::not_found(format!(
+                "table {name} has no version {version}; its latest is {latest}"
+            ))),
             Point::Timestamp(time) => history::version_at(table, name, time).await,
         }
     }
@@ -267,7 +277,11 @@ impl Lake {
         self.snapshots.at(&id.url, version).await.map_err(|error| {
             Error::new(
                 error.kind(),
-                format!("version {version} of table {} cannot be read any more: {}", id.display(), error.message()),
+                format!(
+                    "version {version} of table {} cannot be read any more: {}",
+                    id.display(),
+                    error.message()
+                ),
             )
             .with_source(error)
         })
@@ -275,21 +289,31 @@ impl Lake {
 
     /// Whether a table of this name stands.
     pub(crate) fn exists_locally(&self, schema: &str, name: &str) -> bool {
-        self.registered.read().contains_key(&(schema.to_string(), name.to_string()))
+        self.registered
+            .read()
+            .contains_key(&(schema.to_string(), name.to_string()))
     }
 
     /// Gives a table elsewhere a name in this session.
     pub(crate) fn add_external(&self, id: &TableId) {
-        self.external.write().insert((id.schema.clone(), id.name.clone()), id.url.clone());
+        self.external
+            .write()
+            .insert((id.schema.clone(), id.name.clone()), id.url.clone());
     }
 
     /// Takes such a name away; false where there is none.
     pub(crate) fn remove_external(&self, schema: &str, name: &str) -> bool {
-        self.external.write().remove(&(schema.to_string(), name.to_string())).is_some()
+        self.external
+            .write()
+            .remove(&(schema.to_string(), name.to_string()))
+            .is_some()
     }
 
     pub(crate) fn registered(&self, schema: &str, name: &str) -> Option<Arc<dyn TableProvider>> {
-        self.registered.read().get(&(schema.to_string(), name.to_string())).cloned()
+        self.registered
+            .read()
+            .get(&(schema.to_string(), name.to_string()))
+            .cloned()
     }
 
     pub(crate) fn register(
@@ -310,7 +334,12 @@ impl Lake {
         let mut names = vec![DEFAULT_SCHEMA.to_string()];
         if let (Some(root), false) = (&self.root, self.single) {
             let folders = block_on(self.folders(root.clone())).unwrap_or_default();
-            names.extend(folders.into_iter().filter(|(_, is_table)| !is_table).map(|(name, _)| name));
+            names.extend(
+                folders
+                    .into_iter()
+                    .filter(|(_, is_table)| !is_table)
+                    .map(|(name, _)| name),
+            );
         }
         names
     }
@@ -324,8 +353,14 @@ impl Lake {
                     DEFAULT_SCHEMA => Ok(root.clone()),
                     schema => folder_url(schema, Some(root)),
                 };
-                let folders = folder.and_then(|folder| block_on(self.folders(folder))).unwrap_or_default();
-                folders.into_iter().filter(|(_, is_table)| *is_table).map(|(name, _)| name).collect()
+                let folders = folder
+                    .and_then(|folder| block_on(self.folders(folder)))
+                    .unwrap_or_default();
+                folders
+                    .into_iter()
+                    .filter(|(_, is_table)| *is_table)
+                    .map(|(name, _)| name)
+                    .collect()
             }
             _ => Vec::new(),
         };
@@ -350,7 +385,9 @@ impl Lake {
             let name = path.filename()?.to_string();
             (!name.starts_with(['_', '.'])).then_some((path, name))
         });
-        let checks: Vec<_> = visible.map(|(path, name)| is_table(store.clone(), path, name)).collect();
+        let checks: Vec<_> = visible
+            .map(|(path, name)| is_table(store.clone(), path, name))
+            .collect();
         futures::stream::iter(checks).buffered(32).try_collect().await
     }
 }
@@ -386,7 +423,9 @@ fn block_on<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> 
                 Err(error) => Err(Error::internal(format!("cannot start a runtime: {error}"))),
             }
         });
-        thread.join().unwrap_or_else(|_| Err(Error::internal("a listing of the lake panicked")))
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(Error::internal("a listing of the lake panicked")))
     })
 }
 

@@ -55,7 +55,10 @@ impl View {
     ];
 
     fn parse(text: &str) -> Option<View> {
-        Self::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, view)| *view)
+        Self::ALL
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text))
+            .map(|(_, view)| *view)
     }
 }
 
@@ -79,7 +82,11 @@ impl TableName {
             },
             _ => (rest, None),
         };
-        Ok(TableName { base: base.to_string(), at, view })
+        Ok(TableName {
+            base: base.to_string(),
+            at,
+            view,
+        })
     }
 }
 
@@ -90,7 +97,9 @@ fn parse_point(name: &str, text: &str) -> Result<Option<Point>> {
     {
         return match version.parse() {
             Ok(version) => Ok(Some(Point::Version(version))),
-            Err(_) => Err(Error::invalid(format!("'{name}': {version} is too large for a version"))),
+            Err(_) => Err(Error::invalid(format!(
+                "'{name}': {version} is too large for a version"
+            ))),
         };
     }
     if !all_digits(text) {
@@ -99,7 +108,9 @@ fn parse_point(name: &str, text: &str) -> Result<Option<Point>> {
     let time = (text.len() == 17)
         .then(|| text.split_at_checked(14))
         .flatten()
-        .and_then(|(seconds, millis)| NaiveDateTime::parse_from_str(&format!("{seconds}.{millis}"), "%Y%m%d%H%M%S%.3f").ok());
+        .and_then(|(seconds, millis)| {
+            NaiveDateTime::parse_from_str(&format!("{seconds}.{millis}"), "%Y%m%d%H%M%S%.3f").ok()
+        });
     match time {
         Some(time) => Ok(Some(Point::Timestamp(time.and_utc()))),
         None => Err(Error::invalid(format!(
@@ -138,11 +149,29 @@ mod tests {
     #[test]
     fn suffixes_are_taken_apart() {
         let parse = |name| TableName::parse(name).unwrap();
-        assert_eq!(parse("t"), TableName { base: "t".into(), at: None, view: None });
-        assert_eq!(parse("t@v3"), TableName { base: "t".into(), at: Some(Point::Version(3)), view: None });
+        assert_eq!(
+            parse("t"),
+            TableName {
+                base: "t".into(),
+                at: None,
+                view: None
+            }
+        );
+        assert_eq!(
+            parse("t@v3"),
+            TableName {
+                base: "t".into(),
+                at: Some(Point::Version(3)),
+                view: None
+            }
+        );
         assert_eq!(
             parse("a$b@v12$files"),
-            TableName { base: "a$b".into(), at: Some(Point::Version(12)), view: Some(View::Files) }
+            TableName {
+                base: "a$b".into(),
+                at: Some(Point::Version(12)),
+                view: Some(View::Files)
+            }
         );
         let time = "2026-11-22T10:00:00.123Z".parse().unwrap();
         assert_eq!(parse("t@20261122100000123").at, Some(Point::Timestamp(time)));

@@ -32,7 +32,10 @@ impl CatalogProvider for LakeCatalog {
         if name == "information_schema" {
             return None;
         }
-        Some(Arc::new(LakeSchema { lake: self.lake.clone(), name: name.to_string() }))
+        Some(Arc::new(LakeSchema {
+            lake: self.lake.clone(),
+            name: name.to_string(),
+        }))
     }
 
     /// `CREATE SCHEMA`: a schema needs no more than a name, its folder comes with its first table.
@@ -73,13 +76,21 @@ impl LakeSchema {
         let parsed = match (self.name.as_str(), TableName::parse(name)) {
             (_, Ok(parsed)) => parsed,
             // A location may hold any sign.
-            (LOCATION_SCHEMA, Err(_)) => TableName { base: name.to_string(), at: None, view: None },
+            (LOCATION_SCHEMA, Err(_)) => TableName {
+                base: name.to_string(),
+                at: None,
+                view: None,
+            },
             (_, Err(error)) => return Err(error),
         };
         let Ok(url) = self.lake.locate(&self.name, &parsed.base) else {
             return Ok(None);
         };
-        let id = TableId { schema: self.name.clone(), name: parsed.base.clone(), url };
+        let id = TableId {
+            schema: self.name.clone(),
+            name: parsed.base.clone(),
+            url,
+        };
         let Some(latest) = self.lake.snapshots().latest(&id.url).await? else {
             return Ok(None);
         };
@@ -89,7 +100,12 @@ impl LakeSchema {
         };
         match parsed.view {
             Some(kind) => Ok(Some(view(&self.lake, id, table, parsed.at, kind).await?)),
-            None => Ok(Some(Arc::new(LakeTable::try_new(self.lake.clone(), id, table, parsed.at.is_some())?))),
+            None => Ok(Some(Arc::new(LakeTable::try_new(
+                self.lake.clone(),
+                id,
+                table,
+                parsed.at.is_some(),
+            )?))),
         }
     }
 }

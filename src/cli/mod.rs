@@ -151,8 +151,15 @@ fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
     let runtimes =
         Runtimes::start().map_err(|error| (Error::internal(format!("cannot start threads: {error}")), None))?;
     let config = limits::config(arguments).map_err(|error| (error, usage))?;
-    let builder = Session::builder().lake(lake).options(options).config(config).runtime(limits::runtime(arguments));
-    let session = runtimes.workers.block_on(builder.build()).map_err(|error| (error, None))?;
+    let builder = Session::builder()
+        .lake(lake)
+        .options(options)
+        .config(config)
+        .runtime(limits::runtime(arguments));
+    let session = runtimes
+        .workers
+        .block_on(builder.build())
+        .map_err(|error| (error, None))?;
 
     let settings = Settings {
         format: arguments.format,

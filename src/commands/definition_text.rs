@@ -17,10 +17,7 @@ const DEFAULT: &str = "CURRENT_DEFAULT";
 pub(super) fn create_table(name: &ObjectName, definition: &Definition) -> Result<CreateTable> {
     let mut create = CreateTable::named(name.clone());
     let key = definition.primary_key();
-    create.columns = definition
-        .fields()
-        .map(|field| column(field, &key))
-        .collect::<Result<_>>()?;
+    create.columns = definition.fields().map(column).collect::<Result<_>>()?;
     create.primary_key = key.iter().map(ident).collect();
     create.partitioned_by = definition.partition_columns().iter().map(ident).collect();
     create.comment = definition.metadata().description().map(str::to_string);
@@ -76,7 +73,7 @@ fn protocol_properties(definition: &Definition) -> Result<Vec<(String, String)>>
     Ok(properties)
 }
 
-fn column(field: &StructField, key: &[String]) -> Result<Column> {
+fn column(field: &StructField) -> Result<Column> {
     let text = |key: &str| match field.metadata().get(key) {
         Some(MetadataValue::String(text)) => Some(text.clone()),
         _ => None,
@@ -86,8 +83,7 @@ fn column(field: &StructField, key: &[String]) -> Result<Column> {
         name: ident(field.name()),
         data_type: type_name(field.data_type())
             .map_err(|error| Error::unsupported(format!("column {}: {}", field.name(), error.message())))?,
-        // A key's columns are NOT NULL without saying so.
-        nullable: field.is_nullable() || key.contains(field.name()),
+        nullable: field.is_nullable(),
         default: expression(DEFAULT)?,
         generated: expression(GENERATION)?,
         identity: None,

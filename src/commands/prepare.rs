@@ -17,7 +17,13 @@ use crate::plan::{Command, Planner, PreparedStatements, Running, command_plan};
 /// None: the statement was parsed, and is planned when it is executed.
 pub(super) fn plan(planner: &Planner, prepare: &Prepare) -> Result<LogicalPlan> {
     let change = Change::Keep(Box::new(prepare.clone()));
-    command_plan("prepare", Arc::new(Preparing { prepared: planner.prepared().clone(), change }))
+    command_plan(
+        "prepare",
+        Arc::new(Preparing {
+            prepared: planner.prepared().clone(),
+            change,
+        }),
+    )
 }
 
 /// Plans `DEALLOCATE`.
@@ -26,7 +32,13 @@ pub(super) fn plan(planner: &Planner, prepare: &Prepare) -> Result<LogicalPlan> 
 /// None: whether the statement is there shows when this is executed.
 pub(crate) fn deallocate(planner: &Planner, name: &str) -> Result<LogicalPlan> {
     let change = Change::Forget(name.to_string());
-    command_plan("deallocate", Arc::new(Preparing { prepared: planner.prepared().clone(), change }))
+    command_plan(
+        "deallocate",
+        Arc::new(Preparing {
+            prepared: planner.prepared().clone(),
+            change,
+        }),
+    )
 }
 
 #[derive(Debug)]

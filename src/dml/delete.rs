@@ -31,7 +31,11 @@ pub(crate) async fn plan(planner: &Planner, delete: &Delete, text: String) -> Re
     let definition = Definition::of(&table)?;
     let target = target_name(delete.alias.as_ref(), &id.name);
     let schema = qualified(definition.arrow_schema()?.as_ref(), &target)?;
-    let scope = Scope { planner, statement: "DELETE", schema };
+    let scope = Scope {
+        planner,
+        statement: "DELETE",
+        schema,
+    };
     let predicate = match &delete.selection {
         Some(selection) => Some(unqualified(scope.resolve(selection)?)?),
         None => None,
@@ -50,7 +54,15 @@ pub(crate) async fn plan_truncate(planner: &Planner, name: &ObjectName, text: St
 }
 
 fn deleting(planner: &Planner, id: TableId, predicate: Option<Expr>, statement: String) -> Result<LogicalPlan> {
-    command_plan("delete", Arc::new(DeleteCommand { lake: planner.lake().clone(), id, predicate, statement }))
+    command_plan(
+        "delete",
+        Arc::new(DeleteCommand {
+            lake: planner.lake().clone(),
+            id,
+            predicate,
+            statement,
+        }),
+    )
 }
 
 #[derive(Debug)]

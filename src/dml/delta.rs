@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::datasource::MemTable;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
 use datafusion::prelude::{DataFrame, SessionContext};
 use deltalake_core::DeltaTable;
@@ -29,7 +29,9 @@ const ATTEMPTS: u32 = 20;
 
 /// A session state that can plan delta-rs's own nodes.
 pub(crate) fn session_state(running: &Running) -> SessionState {
-    SessionStateBuilder::new_from_existing(running.state()).with_query_planner(DeltaPlanner::new()).build()
+    SessionStateBuilder::new_from_existing(running.state())
+        .with_query_planner(DeltaPlanner::new())
+        .build()
 }
 
 /// What every commit of a builder carries. No retries: delta-rs's conflict checker lets some conflicts pass, so a statement
@@ -126,7 +128,11 @@ pub(super) async fn replace_where(
     validator.add_rule(&state, &format!("REPLACE WHERE {predicate}"), predicate)?;
     let mut batches = Vec::new();
     let mut rows = 0;
-    for batch in collect_partitioned(input, running.task.clone()).await?.into_iter().flatten() {
+    for batch in collect_partitioned(input, running.task.clone())
+        .await?
+        .into_iter()
+        .flatten()
+    {
         let batch = conform(&batch, &schema)?;
         validator.check(&batch)?;
         rows += batch.num_rows();

@@ -36,11 +36,20 @@ impl Scope<'_> {
         }
         for name in ["_file", "_row"] {
             if names(expr, name) && !self.schema.has_column_with_unqualified_name(name) {
-                return Err(Error::unsupported(format!("{} by {name} is not supported yet", self.statement)));
+                return Err(Error::unsupported(format!(
+                    "{} by {name} is not supported yet",
+                    self.statement
+                )));
             }
         }
-        let with_alias = ExprWithAlias { expr: expr.clone(), alias: None };
-        Ok(self.planner.state().create_logical_expr_from_sql_expr(with_alias, &self.schema)?)
+        let with_alias = ExprWithAlias {
+            expr: expr.clone(),
+            alias: None,
+        };
+        Ok(self
+            .planner
+            .state()
+            .create_logical_expr_from_sql_expr(with_alias, &self.schema)?)
     }
 }
 
@@ -84,13 +93,17 @@ pub(crate) fn assignments(
     for assignment in set {
         let column = target_column(definition, target, &assignment.target)?;
         if generated.contains_key(&column) {
-            return Err(Error::invalid(format!("column {column} is generated: it follows from the others")));
+            return Err(Error::invalid(format!(
+                "column {column} is generated: it follows from the others"
+            )));
         }
         if resolved.iter().any(|(name, _)| *name == column) {
             return Err(Error::invalid(format!("column {column} is assigned twice")));
         }
         let value = if is_default(&assignment.value) {
-            return Err(Error::unsupported(format!("SET {column} = DEFAULT: column defaults are not supported yet")));
+            return Err(Error::unsupported(format!(
+                "SET {column} = DEFAULT: column defaults are not supported yet"
+            )));
         } else {
             scope.resolve(&assignment.value)?
         };
@@ -117,7 +130,10 @@ pub(crate) fn with_generated(
             continue;
         }
         let value = logical_expression(planner.state(), &expression, &columns)?;
-        let uses_assigned = value.column_refs().iter().any(|column| assigned.contains_key(&column.name));
+        let uses_assigned = value
+            .column_refs()
+            .iter()
+            .any(|column| assigned.contains_key(&column.name));
         if !uses_assigned {
             continue;
         }
@@ -165,13 +181,18 @@ fn target_column(definition: &Definition, target: &str, path: &[Ident]) -> Resul
 pub(crate) fn column_named(definition: &Definition, ident: &Ident) -> Result<String> {
     let names: Vec<&String> = definition.fields().map(|field| field.name()).collect();
     let found = names.iter().find(|name| ***name == ident.value).or_else(|| {
-        names.iter().find(|name| ident.quote_style.is_none() && name.eq_ignore_ascii_case(&ident.value))
+        names
+            .iter()
+            .find(|name| ident.quote_style.is_none() && name.eq_ignore_ascii_case(&ident.value))
     });
     match found {
         Some(name) => Ok((*name).clone()),
         None => {
             let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-            Err(Error::not_found(format!("the table has no column {ident}; it has: {}", names.join(", "))))
+            Err(Error::not_found(format!(
+                "the table has no column {ident}; it has: {}",
+                names.join(", ")
+            )))
         }
     }
 }
@@ -227,7 +248,9 @@ pub(crate) fn target_name(alias: Option<&Ident>, table: &str) -> String {
 /// Where both have the same qualifier.
 pub(crate) fn joined(left: &DFSchema, right: &DFSchema) -> Result<DFSchema> {
     left.join(right).map_err(|error| {
-        Error::invalid(format!("the target and the source need different names; give one an alias ({error})"))
+        Error::invalid(format!(
+            "the target and the source need different names; give one an alias ({error})"
+        ))
     })
 }
 

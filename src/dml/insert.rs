@@ -72,7 +72,15 @@ struct Copied {
 
 impl InsertCommand {
     pub(crate) fn new(lake: Arc<Lake>, id: TableId, overwrite: Overwrite, statement: Option<String>) -> Self {
-        Self { lake, id, overwrite, new_table: None, evolution: None, copied: None, statement }
+        Self {
+            lake,
+            id,
+            overwrite,
+            new_table: None,
+            evolution: None,
+            copied: None,
+            statement,
+        }
     }
 
     /// The rows make a new table, or replace one.
@@ -97,15 +105,24 @@ impl InsertCommand {
     /// # Errors
     /// [`crate::ErrorKind::Conflict`] where another commit loaded one of the files meanwhile.
     async fn check_copied(&self, table: Option<&DeltaTable>) -> Result<()> {
-        let (Some(copied), Some(table)) = (&self.copied, table) else { return Ok(()) };
+        let (Some(copied), Some(table)) = (&self.copied, table) else {
+            return Ok(());
+        };
         if table.version() == copied.as_of {
             return Ok(());
         }
         let log_store = table.log_store();
         for file in &copied.files {
-            let loaded = table.snapshot()?.snapshot().transaction_version(log_store.as_ref(), &file.app_id).await?;
+            let loaded = table
+                .snapshot()?
+                .snapshot()
+                .transaction_version(log_store.as_ref(), &file.app_id)
+                .await?;
             if loaded.is_some() {
-                return Err(Error::conflict(format!("another statement loaded {} first; nothing was changed", file.app_id)));
+                return Err(Error::conflict(format!(
+                    "another statement loaded {} first; nothing was changed",
+                    file.app_id
+                )));
             }
         }
         Ok(())
@@ -127,7 +144,10 @@ impl InsertCommand {
                 return if new.if_not_exists {
                     Ok(Target::Nothing)
                 } else {
-                    Err(Error::already_exists(format!("table {} exists already", self.id.display())))
+                    Err(Error::already_exists(format!(
+                        "table {} exists already",
+                        self.id.display()
+                    )))
                 };
             }
             (Some(new), _) => Definition::new(new.metadata.clone(), new.protocol.clone())?,
@@ -144,7 +164,11 @@ impl InsertCommand {
             Some(table) => table.log_store(),
             None => self.lake.stores().log_store(&self.id.url)?,
         };
-        Ok(Target::Table(Box::new(Standing { table: standing, definition, log_store })))
+        Ok(Target::Table(Box::new(Standing {
+            table: standing,
+            definition,
+            log_store,
+        })))
     }
 
     fn removes(&self, table: &DeltaTable, definition: &Definition, adds: &[Add]) -> Result<Vec<Remove>> {
@@ -177,10 +201,16 @@ impl InsertCommand {
     }
 
     fn parameters(&self, definition: &Definition) -> BTreeMap<String, String> {
-        let mode = if self.overwrite == Overwrite::Nothing { "Append" } else { "Overwrite" };
+        let mode = if self.overwrite == Overwrite::Nothing {
+            "Append"
+        } else {
+            "Overwrite"
+        };
         let partition_by = serde_json::to_string(definition.partition_columns()).unwrap_or_default();
-        let mut parameters =
-            BTreeMap::from([("mode".to_string(), mode.to_string()), ("partitionBy".to_string(), partition_by)]);
+        let mut parameters = BTreeMap::from([
+            ("mode".to_string(), mode.to_string()),
+            ("partitionBy".to_string(), partition_by),
+        ]);
         match &self.overwrite {
             Overwrite::DynamicPartitions => {
                 parameters.insert("dynamicPartitionOverwrite".to_string(), "true".to_string());
@@ -248,13 +278,24 @@ impl SinkCommand for InsertCommand {
 
     async fn run(&self, input: Arc<dyn ExecutionPlan>, running: Running) -> Result<RecordBatch> {
         if let (Overwrite::Where(predicate), None) = (&self.overwrite, &self.new_table) {
-            return super::delta::replace_where(&self.lake, &self.id, predicate, input, &running, self.statement.clone())
-                .await;
+            return super::delta::replace_where(
+                &self.lake,
+                &self.id,
+                predicate,
+                input,
+                &running,
+                self.statement.clone(),
+            )
+            .await;
         }
         let Target::Table(target) = self.target().await? else {
             return count_batch(0);
         };
-        let Standing { table, definition, log_store } = *target;
+        let Standing {
+            table,
+            definition,
+            log_store,
+        } = *target;
         self.check_copied(table.as_ref()).await?;
         let written = write_input(&self.id, &definition, &log_store, input, &running).await?;
         let mut actions: Vec<Action> = Vec::new();
@@ -262,12 +303,23 @@ impl SinkCommand for InsertCommand {
             actions.push(Action::Protocol(new.protocol.clone()));
             actions.push(Action::Metadata(new.metadata.clone()));
         } else if let Some((metadata, protocol)) = &self.evolution {
-            if Some(protocol) != table.as_ref().and_then(|table| table.snapshot().ok()).map(|state| state.protocol()) {
+            if Some(protocol)
+                != table
+                    .as_ref()
+                    .and_then(|table| table.snapshot().ok())
+                    .map(|state| state.protocol())
+            {
                 actions.push(Action::Protocol(protocol.clone()));
             }
             actions.push(Action::Metadata(metadata.clone()));
         }
-        actions.extend(self.copied.iter().flat_map(|copied| &copied.files).cloned().map(Action::Txn));
+        actions.extend(
+            self.copied
+                .iter()
+                .flat_map(|copied| &copied.files)
+                .cloned()
+                .map(Action::Txn),
+        );
         let removes = match &table {
             Some(table) if self.new_table.is_some() || self.overwrite != Overwrite::Nothing => {
                 self.removes(table, &definition, &written.adds)?
@@ -327,9 +379,17 @@ pub(super) async fn write_input(
     let mut tasks = JoinSet::new();
     for partition in 0..input.output_partitioning().partition_count() {
         let stream = input.execute(partition, running.task.clone())?;
-        tasks.spawn(write_stream(stream, writer.clone(), validator.clone(), running.progress.clone()));
+        tasks.spawn(write_stream(
+            stream,
+            writer.clone(),
+            validator.clone(),
+            running.progress.clone(),
+        ));
     }
-    let mut all = Written { adds: Vec::new(), rows: 0 };
+    let mut all = Written {
+        adds: Vec::new(),
+        rows: 0,
+    };
     let mut first_error = None;
     while let Some(finished) = tasks.join_next().await {
         match finished {
@@ -366,7 +426,9 @@ async fn write_stream(
     let mut rows = 0;
     loop {
         let step = async {
-            let Some(batch) = stream.next().await else { return Ok(None) };
+            let Some(batch) = stream.next().await else {
+                return Ok(None);
+            };
             let batch = conform(&batch?, writer.schema())?;
             validator.check(&batch)?;
             let batch = RecordBatch::try_new(writer.schema().clone(), batch.columns().to_vec())?;
@@ -388,7 +450,11 @@ async fn write_stream(
     }
     let adds = files.close().await?;
     progress.files.add(adds.len());
-    progress.bytes.add(adds.iter().map(|add| usize::try_from(add.size).unwrap_or_default()).sum());
+    progress.bytes.add(
+        adds.iter()
+            .map(|add| usize::try_from(add.size).unwrap_or_default())
+            .sum(),
+    );
     Ok(Written { adds, rows })
 }
 

@@ -15,7 +15,9 @@ use deltalake_core::operations::merge::MergeBuilder;
 use posixlake_sql::{Delete, Merge, MergeAction, MergeClause, MergeKind, Update};
 
 use super::delta::{commit_properties, data_frame, materialize, session_state, with_retries};
-use super::expression::{Assignments, Scope, assignments, column_named, joined, key_hint, qualified, target_name, with_generated};
+use super::expression::{
+    Assignments, Scope, assignments, column_named, joined, key_hint, qualified, target_name, with_generated,
+};
 use super::{count_batch, count_schema};
 use crate::catalog::{Lake, TableId, reference};
 use crate::error::{Error, Result};
@@ -57,7 +59,11 @@ pub(crate) async fn plan_update_from(planner: &Planner, update: &Update, text: S
 /// # Errors
 /// As [`plan_update_from`].
 pub(crate) async fn plan_delete_using(planner: &Planner, delete: &Delete, text: String) -> Result<LogicalPlan> {
-    let clause = MergeClause { kind: MergeKind::Matched, predicate: None, action: MergeAction::Delete };
+    let clause = MergeClause {
+        kind: MergeKind::Matched,
+        predicate: None,
+        action: MergeAction::Delete,
+    };
     let merge = Merge {
         schema_evolution: false,
         table: delete.table.clone(),
@@ -80,7 +86,9 @@ fn only_relation(statement: &str, relations: &[TableWithJoins]) -> Result<TableF
 
 fn condition(statement: &str, selection: Option<&SqlExpr>) -> Result<SqlExpr> {
     selection.cloned().ok_or_else(|| {
-        Error::invalid(format!("{statement} needs a WHERE that pairs its rows with the target's"))
+        Error::invalid(format!(
+            "{statement} needs a WHERE that pairs its rows with the target's"
+        ))
     })
 }
 
@@ -116,7 +124,11 @@ async fn planned(planner: &Planner, merge: &Merge, text: String, answer: Answer)
     let source_schema = qualified(source.schema().as_arrow(), &source_name)?;
     let target_schema = qualified(definition.arrow_schema()?.as_ref(), &target)?;
     let both = joined(&target_schema, &source_schema)?;
-    let scope = |schema: &DFSchema| Scope { planner, statement: "MERGE", schema: schema.clone() };
+    let scope = |schema: &DFSchema| Scope {
+        planner,
+        statement: "MERGE",
+        schema: schema.clone(),
+    };
     let on = scope(&both).resolve(&merge.on)?;
     let resolver = Resolver {
         definition: &definition,
@@ -153,7 +165,11 @@ fn source_name(source: &TableFactor) -> Result<String> {
     let (alias, name) = match source {
         TableFactor::Table { alias, name, .. } => (alias, name.0.last().and_then(|part| part.as_ident())),
         TableFactor::Derived { alias, .. } => (alias, None),
-        other => return Err(Error::unsupported(format!("'{other}' as a source; use a table or a subquery"))),
+        other => {
+            return Err(Error::unsupported(format!(
+                "'{other}' as a source; use a table or a subquery"
+            )));
+        }
     };
     match (alias, name) {
         (Some(alias), _) => Ok(target_name(Some(&alias.name), "")),
@@ -173,7 +189,11 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn clause(&self, scope: &Scope<'_>, clause: &MergeClause) -> Result<Clause> {
-        let predicate = clause.predicate.as_ref().map(|predicate| scope.resolve(predicate)).transpose()?;
+        let predicate = clause
+            .predicate
+            .as_ref()
+            .map(|predicate| scope.resolve(predicate))
+            .transpose()?;
         let action = match &clause.action {
             MergeAction::Delete => Action::Delete,
             MergeAction::Update(set) => Action::Update(assignments(scope, self.definition, self.target, set)?),
@@ -184,7 +204,11 @@ impl Resolver<'_> {
             MergeAction::InsertAll => Action::Insert(self.all_columns("INSERT *")?),
             MergeAction::Insert { columns, values } => Action::Insert(self.insert(scope, columns, values)?),
         };
-        Ok(Clause { kind: clause.kind, predicate, action })
+        Ok(Clause {
+            kind: clause.kind,
+            predicate,
+            action,
+        })
     }
 
     /// Every column of the target with the source's of the same name; with schema evolution, the source's others too.
@@ -193,7 +217,10 @@ impl Resolver<'_> {
         let mut all = Assignments::new();
         let in_source = |name: &str| {
             let fields = self.source_schema.fields();
-            fields.iter().find(|field| field.name().eq_ignore_ascii_case(name)).map(|field| field.name().clone())
+            fields
+                .iter()
+                .find(|field| field.name().eq_ignore_ascii_case(name))
+                .map(|field| field.name().clone())
         };
         let from_source = |name: String| Expr::Column(Column::new(Some(self.source), name));
         for field in self.definition.fields() {
@@ -210,7 +237,10 @@ impl Resolver<'_> {
         }
         if self.evolution {
             for field in self.source_schema.fields() {
-                let known = self.definition.fields().any(|own| own.name().eq_ignore_ascii_case(field.name()));
+                let known = self
+                    .definition
+                    .fields()
+                    .any(|own| own.name().eq_ignore_ascii_case(field.name()));
                 if !known {
                     all.push((field.name().clone(), from_source(field.name().clone())));
                 }
@@ -223,10 +253,17 @@ impl Resolver<'_> {
         let names: Vec<String> = if columns.is_empty() {
             self.definition.fields().map(|field| field.name().clone()).collect()
         } else {
-            columns.iter().map(|ident| column_named(self.definition, ident)).collect::<Result<_>>()?
+            columns
+                .iter()
+                .map(|ident| column_named(self.definition, ident))
+                .collect::<Result<_>>()?
         };
         if names.len() != values.len() {
-            return Err(Error::schema(format!("INSERT names {} columns and gives {} values", names.len(), values.len())));
+            return Err(Error::schema(format!(
+                "INSERT names {} columns and gives {} values",
+                names.len(),
+                values.len()
+            )));
         }
         let mut resolved = Assignments::new();
         for (name, value) in names.into_iter().zip(values) {
@@ -253,8 +290,15 @@ struct MergeCommand {
 }
 
 fn merge_schema() -> SchemaRef {
-    let names = ["num_affected_rows", "num_updated_rows", "num_deleted_rows", "num_inserted_rows"];
-    Arc::new(Schema::new(names.map(|name| Field::new(name, DataType::UInt64, false)).to_vec()))
+    let names = [
+        "num_affected_rows",
+        "num_updated_rows",
+        "num_deleted_rows",
+        "num_inserted_rows",
+    ];
+    Arc::new(Schema::new(
+        names.map(|name| Field::new(name, DataType::UInt64, false)).to_vec(),
+    ))
 }
 
 impl MergeCommand {
@@ -268,7 +312,9 @@ impl MergeCommand {
                         if let Some(predicate) = predicate {
                             update = update.predicate(predicate);
                         }
-                        set.iter().fold(update, |update, (name, value)| update.update(column(name), value.clone()))
+                        set.iter().fold(update, |update, (name, value)| {
+                            update.update(column(name), value.clone())
+                        })
                     };
                     match kind {
                         MergeKind::Matched => builder.when_matched_update(build)?,
@@ -279,7 +325,9 @@ impl MergeCommand {
                     if let Some(predicate) = predicate {
                         insert = insert.predicate(predicate);
                     }
-                    values.iter().fold(insert, |insert, (name, value)| insert.set(column(name), value.clone()))
+                    values
+                        .iter()
+                        .fold(insert, |insert, (name, value)| insert.set(column(name), value.clone()))
                 })?,
                 (Action::Delete, kind) => {
                     let build = |delete: deltalake_core::operations::merge::DeleteBuilder| match predicate {
@@ -320,7 +368,12 @@ impl SinkCommand for MergeCommand {
                 }
             })
             .collect();
-        format!("MERGE into {} on {} [{}]", self.id.display(), self.on, clauses.join(", "))
+        format!(
+            "MERGE into {} on {} [{}]",
+            self.id.display(),
+            self.on,
+            clauses.join(", ")
+        )
     }
 
     fn schema(&self) -> SchemaRef {
@@ -334,7 +387,9 @@ impl SinkCommand for MergeCommand {
         let state = session_state(&running);
         let source = Arc::new(materialize(input, &running).await?);
         let metrics = with_retries(&self.lake, &self.id, |table: DeltaTable| {
-            let key = Definition::of(&table).map(|definition| key_hint(&definition)).unwrap_or_default();
+            let key = Definition::of(&table)
+                .map(|definition| key_hint(&definition))
+                .unwrap_or_default();
             let builder = data_frame(&state, source.clone()).and_then(|source| {
                 self.builder(
                     table
@@ -358,11 +413,15 @@ impl SinkCommand for MergeCommand {
             metrics.num_target_rows_inserted as u64,
         );
         let affected = updated + deleted + inserted;
-        running.progress.rows.add(usize::try_from(affected).unwrap_or(usize::MAX));
+        running
+            .progress
+            .rows
+            .add(usize::try_from(affected).unwrap_or(usize::MAX));
         match self.answer {
             Answer::Count => count_batch(affected),
             Answer::Merge => {
-                let columns = [affected, updated, deleted, inserted].map(|count| Arc::new(UInt64Array::from(vec![count])) as _);
+                let columns =
+                    [affected, updated, deleted, inserted].map(|count| Arc::new(UInt64Array::from(vec![count])) as _);
                 Ok(RecordBatch::try_new(merge_schema(), columns.to_vec())?)
             }
         }
@@ -372,7 +431,10 @@ impl SinkCommand for MergeCommand {
 /// Says in the statement's words what the builder found.
 fn explain(error: Error, key: &str) -> Error {
     let message = error.message().to_lowercase();
-    if message.contains("multiple source rows") || message.contains("matched multiple") || message.contains("ambiguous merge") {
+    if message.contains("multiple source rows")
+        || message.contains("matched multiple")
+        || message.contains("ambiguous merge")
+    {
         return Error::constraint(format!(
             "more than one source row matches a row of the target{key}: {}; make the source's key unique",
             error.message()

@@ -31,7 +31,11 @@ pub(crate) async fn plan(planner: &Planner, update: &Update, text: String) -> Re
     let definition = Definition::of(&table)?;
     let target = target_name(update.alias.as_ref(), &id.name);
     let schema = qualified(definition.arrow_schema()?.as_ref(), &target)?;
-    let scope = Scope { planner, statement: "UPDATE", schema };
+    let scope = Scope {
+        planner,
+        statement: "UPDATE",
+        schema,
+    };
     let predicate = match &update.selection {
         Some(selection) => Some(unqualified(scope.resolve(selection)?)?),
         None => None,
@@ -40,7 +44,13 @@ pub(crate) async fn plan(planner: &Planner, update: &Update, text: String) -> Re
         .into_iter()
         .map(|(column, value)| Ok((column, unqualified(value)?)))
         .collect::<Result<_>>()?;
-    let command = UpdateCommand { lake: planner.lake().clone(), id, predicate, assignments, statement: text };
+    let command = UpdateCommand {
+        lake: planner.lake().clone(),
+        id,
+        predicate,
+        assignments,
+        statement: text,
+    };
     command_plan("update", Arc::new(command))
 }
 
@@ -56,7 +66,11 @@ struct UpdateCommand {
 #[async_trait]
 impl Command for UpdateCommand {
     fn describe(&self) -> String {
-        let set: Vec<String> = self.assignments.iter().map(|(column, value)| format!("{column} = {value}")).collect();
+        let set: Vec<String> = self
+            .assignments
+            .iter()
+            .map(|(column, value)| format!("{column} = {value}"))
+            .collect();
         let condition = match &self.predicate {
             Some(predicate) => format!(" where {predicate}"),
             None => ", all rows".to_string(),

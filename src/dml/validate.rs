@@ -64,7 +64,11 @@ impl Validator {
             );
             rules.push(compile(what, same)?);
         }
-        Ok(Self { table: table.to_string(), schema: schema.clone(), rules })
+        Ok(Self {
+            table: table.to_string(),
+            schema: schema.clone(),
+            rules,
+        })
     }
 
     /// Adds a rule of the statement's own.
@@ -74,7 +78,10 @@ impl Validator {
     pub(crate) fn add_rule(&mut self, state: &SessionState, what: &str, expression: &str) -> Result<()> {
         let columns = self.schema.as_ref().clone().to_dfschema()?;
         let logical = logical_expression(state, expression, &columns)?;
-        self.rules.push((what.to_string(), state.create_physical_expr(is_true(logical), &columns)?));
+        self.rules.push((
+            what.to_string(),
+            state.create_physical_expr(is_true(logical), &columns)?,
+        ));
         Ok(())
     }
 
@@ -161,7 +168,9 @@ fn null_in(field: &Field, column: &ArrayRef, path: &str) -> Option<(String, usiz
         }
         DataType::Map(entries, _) if needs_check(entries) => {
             let map = column.as_any().downcast_ref::<MapArray>()?;
-            let DataType::Struct(fields) = entries.data_type() else { return None };
+            let DataType::Struct(fields) = entries.data_type() else {
+                return None;
+            };
             let value = fields.get(1)?;
             (0..map.len()).filter(|row| map.is_valid(*row)).find_map(|row| {
                 let entry = map.value(row);

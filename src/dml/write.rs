@@ -28,7 +28,10 @@ pub(crate) fn count_schema() -> SchemaRef {
 /// # Errors
 /// None that a caller could cause.
 pub(crate) fn count_batch(count: u64) -> Result<RecordBatch> {
-    Ok(RecordBatch::try_new(count_schema(), vec![Arc::new(UInt64Array::from(vec![count]))])?)
+    Ok(RecordBatch::try_new(
+        count_schema(),
+        vec![Arc::new(UInt64Array::from(vec![count]))],
+    )?)
 }
 
 /// Writes rows of a table's schema into new data files below its folder. Files that are written and then not committed
@@ -48,13 +51,22 @@ impl FileWriter {
     pub(crate) fn new(definition: &Definition, store: ObjectStoreRef) -> Result<Self> {
         let schema = definition.arrow_schema()?;
         let physical = definition.physical_schema()?;
-        let partition_columns =
-            definition.partition_columns().iter().map(|name| definition.physical_name(name).to_string()).collect();
-        let configuration =
-            definition.configuration().iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+        let partition_columns = definition
+            .partition_columns()
+            .iter()
+            .map(|name| definition.physical_name(name).to_string())
+            .collect();
+        let configuration = definition
+            .configuration()
+            .iter()
+            .map(|(key, value)| (key.clone(), Some(value.clone())))
+            .collect();
         let (indexed_columns, statistics_columns) = get_num_idx_cols_and_stats_columns(None, configuration);
         let statistics_columns = statistics_columns.map(|columns: Vec<String>| {
-            columns.iter().map(|name| definition.physical_name(name.trim()).to_string()).collect()
+            columns
+                .iter()
+                .map(|name| definition.physical_name(name.trim()).to_string())
+                .collect()
         });
         let config = WriterConfig::new(
             physical.clone(),
@@ -66,7 +78,12 @@ impl FileWriter {
             statistics_columns,
         )
         .with_random_prefix_length((definition.mapping() != ColumnMappingMode::None).then_some(2));
-        Ok(Self { schema, physical, config, store })
+        Ok(Self {
+            schema,
+            physical,
+            config,
+            store,
+        })
     }
 
     /// The schema that rows must have once they are conformed.
@@ -112,7 +129,11 @@ fn rename(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
             .map(|(child, field)| retype(child.clone(), field.data_type()))
             .collect::<Result<Vec<_>>>()?;
         let builder = data.into_builder().data_type(data_type.clone());
-        let builder = if children.is_empty() { builder } else { builder.child_data(child_data) };
+        let builder = if children.is_empty() {
+            builder
+        } else {
+            builder.child_data(child_data)
+        };
         Ok(builder.build()?)
     }
     if array.data_type() == data_type {
@@ -122,7 +143,11 @@ fn rename(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
 }
 
 fn writer_properties(definition: &Definition) -> Result<WriterProperties> {
-    let compression = match definition.property("delta.parquet.compression.codec").map(str::to_ascii_lowercase).as_deref() {
+    let compression = match definition
+        .property("delta.parquet.compression.codec")
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
         None | Some("snappy") => Compression::SNAPPY,
         Some("zstd") => Compression::ZSTD(ZstdLevel::default()),
         Some("lz4" | "lz4_raw") => Compression::LZ4_RAW,
@@ -160,7 +185,10 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
             schema.fields().len()
         )));
     }
-    let options = CastOptions { safe: false, ..Default::default() };
+    let options = CastOptions {
+        safe: false,
+        ..Default::default()
+    };
     let columns = batch
         .columns()
         .iter()
@@ -175,7 +203,11 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         .collect::<Result<Vec<_>>>()?;
     // NOT NULL is checked with the other rules, which can name the row.
     let nullable = Arc::new(Schema::new(
-        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+        schema
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone().with_nullable(true))
+            .collect::<Vec<_>>(),
     ));
     Ok(RecordBatch::try_new(nullable, columns)?)
 }

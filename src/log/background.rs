@@ -50,9 +50,15 @@ impl Background {
 
 fn interval(table: &DeltaTable) -> u64 {
     let configured = table.snapshot().ok().and_then(|snapshot| {
-        snapshot.metadata().configuration().get("delta.checkpointInterval").and_then(|value| value.parse().ok())
+        snapshot
+            .metadata()
+            .configuration()
+            .get("delta.checkpointInterval")
+            .and_then(|value| value.parse().ok())
     });
-    configured.filter(|interval| *interval > 0).unwrap_or(CHECKPOINT_INTERVAL)
+    configured
+        .filter(|interval| *interval > 0)
+        .unwrap_or(CHECKPOINT_INTERVAL)
 }
 
 async fn checkpoint(mut table: DeltaTable, version: u64) -> deltalake_core::DeltaResult<()> {
@@ -69,9 +75,15 @@ async fn checkpoint(mut table: DeltaTable, version: u64) -> deltalake_core::Delt
     };
     // With this feature, only a writer that checks the protection rules may remove old checkpoints and commits.
     let protected = table.snapshot()?.protocol().writer_features().is_some_and(|features| {
-        features.iter().any(|feature| feature.to_string() == "checkpointProtection")
+        features
+            .iter()
+            .any(|feature| feature.to_string() == "checkpointProtection")
     });
-    let wanted = table.snapshot()?.metadata().configuration().get("delta.enableExpiredLogCleanup");
+    let wanted = table
+        .snapshot()?
+        .metadata()
+        .configuration()
+        .get("delta.enableExpiredLogCleanup");
     if !protected && wanted.is_none_or(|value| value != "false") {
         checkpoints::cleanup_metadata(&table, None).await?;
     }

@@ -58,7 +58,10 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
     let mut retries = 0;
     loop {
         let bytes = commit.encode(&operation_id, retries)?;
-        let options = PutOptions { mode: PutMode::Create, ..Default::default() };
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..Default::default()
+        };
         match store.put_opts(&commit_path(version), bytes.into(), options).await {
             Ok(_) => return Ok(version),
             Err(error) => match settle(store.as_ref(), version, &operation_id).await {
@@ -81,7 +84,10 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
                 "{retries} other commits came first; run the statement again when the table is less busy"
             )));
         }
-        tokio::time::sleep(Duration::from_micros(rand::random_range(0..2000 * u64::from(retries.min(50))))).await;
+        tokio::time::sleep(Duration::from_micros(rand::random_range(
+            0..2000 * u64::from(retries.min(50)),
+        )))
+        .await;
     }
 }
 
@@ -96,7 +102,10 @@ impl Commit {
             ("operation".to_string(), json!(self.operation)),
             ("operationParameters".to_string(), json!(self.parameters)),
             ("isBlindAppend".to_string(), json!(self.mode == Mode::Append)),
-            ("isolationLevel".to_string(), json!(IsolationLevel::Serializable.as_ref())),
+            (
+                "isolationLevel".to_string(),
+                json!(IsolationLevel::Serializable.as_ref()),
+            ),
             ("operationMetrics".to_string(), json!(metrics)),
             ("engineInfo".to_string(), json!(engine_info())),
             ("operationId".to_string(), json!(operation_id)),
@@ -134,7 +143,9 @@ impl Commit {
                 format!("another writer created the table first ({operation}, version {version})"),
             ));
         }
-        let changes_schema = winner.iter().any(|action| action.get("metaData").is_some() || action.get("protocol").is_some());
+        let changes_schema = winner
+            .iter()
+            .any(|action| action.get("metaData").is_some() || action.get("protocol").is_some());
         let same_txn = self.actions.iter().any(|action| match action {
             Action::Txn(ours) => winner
                 .iter()
@@ -178,7 +189,11 @@ async fn settle(store: &dyn ObjectStore, version: u64, operation_id: &str) -> St
             let ours = actions
                 .iter()
                 .any(|action| action.pointer("/commitInfo/operationId").and_then(Value::as_str) == Some(operation_id));
-            if ours { Standing::Ours } else { Standing::Others(actions) }
+            if ours {
+                Standing::Ours
+            } else {
+                Standing::Others(actions)
+            }
         }
         Err(error) => Standing::Unknown(error),
     }
@@ -186,7 +201,10 @@ async fn settle(store: &dyn ObjectStore, version: u64, operation_id: &str) -> St
 
 /// The JSON values of a commit's lines; lines that are none are left out.
 pub(super) fn parse_lines(bytes: &[u8]) -> Vec<Value> {
-    serde_json::Deserializer::from_slice(bytes).into_iter().map_while(std::result::Result::ok).collect()
+    serde_json::Deserializer::from_slice(bytes)
+        .into_iter()
+        .map_while(std::result::Result::ok)
+        .collect()
 }
 
 /// The engine as `DESCRIBE HISTORY` shows it.

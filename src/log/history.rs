@@ -42,7 +42,10 @@ pub(crate) async fn commit_files(table: &DeltaTable) -> Result<Vec<CommitFile>> 
     let mut files: Vec<CommitFile> = store
         .list(Some(&Path::from(FOLDER)))
         .try_filter_map(|meta| async move {
-            Ok(version_of(&meta.location).map(|version| CommitFile { version, modified: meta.last_modified }))
+            Ok(version_of(&meta.location).map(|version| CommitFile {
+                version,
+                modified: meta.last_modified,
+            }))
         })
         .try_collect()
         .await?;
@@ -92,7 +95,11 @@ async fn read_record(store: &dyn ObjectStore, file: CommitFile) -> Result<Commit
         })
         .unwrap_or_default();
     let own_time = info.get("inCommitTimestamp").and_then(Value::as_i64).and_then(millis);
-    Ok(CommitRecord { version: file.version, timestamp: own_time.unwrap_or(file.modified), info })
+    Ok(CommitRecord {
+        version: file.version,
+        timestamp: own_time.unwrap_or(file.modified),
+        info,
+    })
 }
 
 fn millis(millis: i64) -> Option<DateTime<Utc>> {
@@ -109,7 +116,9 @@ fn millis(millis: i64) -> Option<DateTime<Utc>> {
 pub(crate) async fn commit_times(table: &DeltaTable) -> Result<Vec<(u64, DateTime<Utc>)>> {
     let files = commit_files(table).await?;
     let configuration = table.snapshot()?.metadata().configuration();
-    let enabled = configuration.get("delta.enableInCommitTimestamps").is_some_and(|value| value == "true");
+    let enabled = configuration
+        .get("delta.enableInCommitTimestamps")
+        .is_some_and(|value| value == "true");
     let since: u64 = configuration
         .get("delta.inCommitTimestampEnablementVersion")
         .and_then(|value| value.parse().ok())
@@ -118,7 +127,9 @@ pub(crate) async fn commit_times(table: &DeltaTable) -> Result<Vec<(u64, DateTim
         let (by_file, by_commit): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.version < since);
         let by_commit = read_records(table, by_commit).await?;
         let by_file = by_file.into_iter().map(|file| (file.version, file.modified));
-        by_file.chain(by_commit.into_iter().map(|record| (record.version, record.timestamp))).collect::<Vec<_>>()
+        by_file
+            .chain(by_commit.into_iter().map(|record| (record.version, record.timestamp)))
+            .collect::<Vec<_>>()
     } else {
         files.into_iter().map(|file| (file.version, file.modified)).collect()
     };
@@ -158,5 +169,7 @@ pub(crate) async fn version_at(table: &DeltaTable, name: &str, time: DateTime<Ut
         )));
     }
     let at = times.partition_point(|(_, commit)| *commit <= time);
-    Ok(times.get(at.saturating_sub(1)).map_or(*last_version, |(version, _)| *version))
+    Ok(times
+        .get(at.saturating_sub(1))
+        .map_or(*last_version, |(version, _)| *version))
 }

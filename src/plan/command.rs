@@ -8,8 +8,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, TableReference};
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
@@ -32,7 +32,10 @@ pub(crate) struct Running {
 
 impl Running {
     fn new(task: Arc<TaskContext>, metrics: &ExecutionPlanMetricsSet) -> Self {
-        Self { task, progress: Progress::new(metrics) }
+        Self {
+            task,
+            progress: Progress::new(metrics),
+        }
     }
 
     /// A session state on the task's settings and runtime, for plans that a command makes while it runs.
@@ -173,7 +176,10 @@ impl TableProvider for SinkTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Err(DataFusionError::Plan(format!("{} cannot be read", self.command.describe())))
+        Err(DataFusionError::Plan(format!(
+            "{} cannot be read",
+            self.command.describe()
+        )))
     }
 
     async fn insert_into(
@@ -209,7 +215,9 @@ fn only_partition(name: &str, partition: usize) -> Result<()> {
     if partition == 0 {
         Ok(())
     } else {
-        Err(DataFusionError::Internal(format!("{name} has one partition; partition {partition} was asked for")))
+        Err(DataFusionError::Internal(format!(
+            "{name} has one partition; partition {partition} was asked for"
+        )))
     }
 }
 
@@ -228,7 +236,12 @@ impl CommandExec {
             Some(columns) => Arc::new(command.schema().project(columns)?),
             None => command.schema(),
         };
-        Ok(Self { command, projection, properties: properties(schema), metrics: ExecutionPlanMetricsSet::new() })
+        Ok(Self {
+            command,
+            projection,
+            properties: properties(schema),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
     }
 }
 
@@ -274,7 +287,10 @@ impl ExecutionPlan for CommandExec {
                 None => batch,
             })
         };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(work))))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            futures::stream::once(work),
+        )))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -296,7 +312,12 @@ pub(crate) struct SinkExec {
 impl SinkExec {
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>, command: Arc<dyn SinkCommand>) -> Self {
         let properties = properties(command.schema());
-        Self { input, command, properties, metrics: ExecutionPlanMetricsSet::new() }
+        Self {
+            input,
+            command,
+            properties,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
     }
 }
 
@@ -333,9 +354,10 @@ impl ExecutionPlan for SinkExec {
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
             Ok([input]) => Ok(Arc::new(Self::new(input, self.command.clone()))),
-            Err(children) => {
-                Err(DataFusionError::Internal(format!("a sink has one child; {} were given", children.len())))
-            }
+            Err(children) => Err(DataFusionError::Internal(format!(
+                "a sink has one child; {} were given",
+                children.len()
+            ))),
         }
     }
 
@@ -345,7 +367,10 @@ impl ExecutionPlan for SinkExec {
         let input = self.input.clone();
         let running = Running::new(context, &self.metrics);
         let work = async move { Ok(command.run(input, running).await?) };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(work))))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            futures::stream::once(work),
+        )))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -43,23 +43,35 @@ pub(crate) fn evaluate_time(state: &SessionState, expr: &SqlExpr) -> Result<Date
             "TIMESTAMP AS OF takes a time such as '2026-11-22 10:00:00'; {expr} is of type {data_type}"
         )));
     }
-    let zone = state.config().options().execution.time_zone.clone().unwrap_or_else(|| "UTC".to_string());
+    let zone = state
+        .config()
+        .options()
+        .execution
+        .time_zone
+        .clone()
+        .unwrap_or_else(|| "UTC".to_string());
     let target = DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
     let broken = |cause: &dyn std::fmt::Display| Error::invalid(format!("{expr} is not a time: {cause}"));
     match value(state, expr, cast(logical, target)).map_err(|error| broken(&error))? {
-        ScalarValue::TimestampMicrosecond(Some(micros), _) => {
-            Utc.timestamp_micros(micros).single().ok_or_else(|| broken(&"it is out of range"))
-        }
+        ScalarValue::TimestampMicrosecond(Some(micros), _) => Utc
+            .timestamp_micros(micros)
+            .single()
+            .ok_or_else(|| broken(&"it is out of range")),
         _ => Err(broken(&"it is NULL")),
     }
 }
 
 fn logical(state: &SessionState, expr: &SqlExpr) -> Result<Expr> {
-    let with_alias = ExprWithAlias { expr: expr.clone(), alias: None };
-    state.create_logical_expr_from_sql_expr(with_alias, &DFSchema::empty()).map_err(|error| {
-        let error = Error::from(error);
-        Error::new(error.kind(), format!("{expr} is not a constant: {}", error.message())).with_source(error)
-    })
+    let with_alias = ExprWithAlias {
+        expr: expr.clone(),
+        alias: None,
+    };
+    state
+        .create_logical_expr_from_sql_expr(with_alias, &DFSchema::empty())
+        .map_err(|error| {
+            let error = Error::from(error);
+            Error::new(error.kind(), format!("{expr} is not a constant: {}", error.message())).with_source(error)
+        })
 }
 
 fn value(state: &SessionState, text: &SqlExpr, expr: Expr) -> Result<ScalarValue> {

@@ -11,11 +11,11 @@ use posixlake_sql::{Insert, InsertMode};
 
 use super::{Planner, sink_plan};
 use crate::catalog::{TableId, reference};
-use crate::table::evolve;
 use crate::dml::{InsertCommand, Overwrite, logical_expression};
 use crate::error::{Error, Result};
 use crate::log::check_writable;
 use crate::table::Definition;
+use crate::table::evolve;
 
 /// Plans an `INSERT`.
 ///
@@ -29,9 +29,15 @@ pub(super) async fn plan(planner: &Planner, insert: &Insert, text: String) -> Re
     let fixed = partition_values(planner, &id, &definition, &insert.partition)?;
     let by_name = insert.by_name || insert.schema_evolution;
     if by_name && !insert.columns.is_empty() {
-        return Err(Error::invalid("a column list and BY NAME (or WITH SCHEMA EVOLUTION) exclude each other"));
+        return Err(Error::invalid(
+            "a column list and BY NAME (or WITH SCHEMA EVOLUTION) exclude each other",
+        ));
     }
-    let evolved = if insert.schema_evolution { evolve(&definition, source.schema().as_arrow())? } else { None };
+    let evolved = if insert.schema_evolution {
+        evolve(&definition, source.schema().as_arrow())?
+    } else {
+        None
+    };
     let target = match &evolved {
         Some((metadata, protocol)) => Definition::new(metadata.clone(), protocol.clone())?,
         None => definition,
@@ -61,12 +67,18 @@ fn overwrite(
 ) -> Result<Overwrite> {
     match &insert.mode {
         InsertMode::Append => Ok(Overwrite::Nothing),
-        InsertMode::ReplaceWhere(predicate) if insert.partition.is_empty() => Ok(Overwrite::Where(predicate.to_string())),
+        InsertMode::ReplaceWhere(predicate) if insert.partition.is_empty() => {
+            Ok(Overwrite::Where(predicate.to_string()))
+        }
         InsertMode::ReplaceWhere(_) => Err(Error::invalid("REPLACE WHERE and PARTITION exclude each other")),
         InsertMode::Overwrite if insert.partition.is_empty() => {
             let dynamic = crate::session::overwrites_partitions(planner.state().config().options())
                 && !definition.partition_columns().is_empty();
-            Ok(if dynamic { Overwrite::DynamicPartitions } else { Overwrite::All })
+            Ok(if dynamic {
+                Overwrite::DynamicPartitions
+            } else {
+                Overwrite::All
+            })
         }
         InsertMode::Overwrite if fixed.values().all(Option::is_some) => {
             let values = fixed.iter().map(|(column, value)| {
@@ -124,7 +136,10 @@ fn partition_values(
 fn find_column(id: &TableId, schema: &SchemaRef, ident: &Ident) -> Result<String> {
     let exact = schema.fields().iter().find(|field| *field.name() == ident.value);
     let folded = || {
-        let mut same = schema.fields().iter().filter(|field| field.name().eq_ignore_ascii_case(&ident.value));
+        let mut same = schema
+            .fields()
+            .iter()
+            .filter(|field| field.name().eq_ignore_ascii_case(&ident.value));
         match (same.next(), same.next()) {
             (Some(field), None) if ident.quote_style.is_none() => Some(field),
             _ => None,
@@ -134,7 +149,11 @@ fn find_column(id: &TableId, schema: &SchemaRef, ident: &Ident) -> Result<String
         Some(field) => Ok(field.name().clone()),
         None => {
             let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            Err(Error::not_found(format!("table {} has no column {ident}; it has: {}", id.display(), names.join(", "))))
+            Err(Error::not_found(format!(
+                "table {} has no column {ident}; it has: {}",
+                id.display(),
+                names.join(", ")
+            )))
         }
     }
 }
@@ -149,16 +168,25 @@ fn pair_by_position(
     let schema = definition.arrow_schema()?;
     let given = source.schema().fields().len();
     let is_fixed = |name: &str| fixed.get(name).is_some_and(Option::is_some);
-    let all: Vec<String> =
-        schema.fields().iter().map(|field| field.name().clone()).filter(|name| !is_fixed(name)).collect();
+    let all: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .filter(|name| !is_fixed(name))
+        .collect();
     let names = if columns.is_empty() {
         let generated: Vec<String> = definition.generated().into_iter().map(|(name, _)| name).collect();
         let plain: Vec<String> = all.iter().filter(|name| !generated.contains(name)).cloned().collect();
         if given == plain.len() { plain } else { all }
     } else {
-        let names = columns.iter().map(|ident| find_column(id, &schema, ident)).collect::<Result<Vec<_>>>()?;
+        let names = columns
+            .iter()
+            .map(|ident| find_column(id, &schema, ident))
+            .collect::<Result<Vec<_>>>()?;
         if let Some(name) = names.iter().find(|name| is_fixed(name)) {
-            return Err(Error::invalid(format!("column {name} has its value from PARTITION already")));
+            return Err(Error::invalid(format!(
+                "column {name} has its value from PARTITION already"
+            )));
         }
         names
     };

@@ -115,11 +115,18 @@ impl Planner {
 
     /// Says which table was probably meant, where DataFusion only says that there is none.
     fn with_near_names(&self, error: Error) -> Error {
-        let missing = error.message().strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
+        let missing = error
+            .message()
+            .strip_prefix("table '")
+            .and_then(|rest| rest.strip_suffix("' not found"));
         let mut parts = missing.unwrap_or_default().splitn(3, '.');
         match (parts.next(), parts.next(), parts.next()) {
             (Some(CATALOG), Some(schema), Some(name)) => match self.lake.locate(schema, name) {
-                Ok(url) => self.lake.missing(&TableId { schema: schema.to_string(), name: name.to_string(), url }),
+                Ok(url) => self.lake.missing(&TableId {
+                    schema: schema.to_string(),
+                    name: name.to_string(),
+                    url,
+                }),
                 Err(error) => error,
             },
             _ => error,
@@ -135,10 +142,14 @@ impl Planner {
             None => self.state.config().options().explain.format.clone(),
         };
         if explain.analyze && explain.format.is_some() && explain.verbose {
-            return Err(Error::unsupported("EXPLAIN ANALYZE VERBOSE has one format; leave FORMAT out"));
+            return Err(Error::unsupported(
+                "EXPLAIN ANALYZE VERBOSE has one format; leave FORMAT out",
+            ));
         }
-        let options =
-            ExplainOption::default().with_analyze(explain.analyze).with_verbose(explain.verbose).with_format(format);
+        let options = ExplainOption::default()
+            .with_analyze(explain.analyze)
+            .with_verbose(explain.verbose)
+            .with_format(format);
         Ok(LogicalPlanBuilder::from(plan).explain_option_format(options)?.build()?)
     }
 
@@ -149,7 +160,10 @@ impl Planner {
     pub(crate) async fn table(&self, name: &ObjectName) -> Result<(TableId, DeltaTable)> {
         let id = self.lake.resolve(name)?;
         if self.lake.registered(&id.schema, &id.name).is_some() {
-            return Err(Error::invalid(format!("{} is a view or a registered table, not a table of the lake", id.display())));
+            return Err(Error::invalid(format!(
+                "{} is a view or a registered table, not a table of the lake",
+                id.display()
+            )));
         }
         let table = self.lake.open_table(&id).await?;
         Ok((id, table))

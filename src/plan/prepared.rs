@@ -23,7 +23,9 @@ impl PreparedStatements {
         let name = prepare.name.value.clone();
         let mut by_name = self.by_name.write();
         if by_name.contains_key(&name) {
-            return Err(Error::already_exists(format!("a statement '{name}' is prepared already; DEALLOCATE {name} first")));
+            return Err(Error::already_exists(format!(
+                "a statement '{name}' is prepared already; DEALLOCATE {name} first"
+            )));
         }
         by_name.insert(name, prepare);
         Ok(())
@@ -34,7 +36,11 @@ impl PreparedStatements {
     /// # Errors
     /// Where there is none of that name.
     pub(crate) fn forget(&self, name: &str) -> Result<()> {
-        self.by_name.write().remove(name).map(|_| ()).ok_or_else(|| unknown(name))
+        self.by_name
+            .write()
+            .remove(name)
+            .map(|_| ())
+            .ok_or_else(|| unknown(name))
     }
 
     /// The statement that `EXECUTE name(…)` means.
@@ -42,13 +48,27 @@ impl PreparedStatements {
     /// # Errors
     /// Where there is none of that name, or the parameters do not fit.
     pub(crate) fn bind(&self, execute: &SqlStatement) -> Result<Statement> {
-        let SqlStatement::Execute { name: Some(name), parameters, immediate: false, using, .. } = execute else {
+        let SqlStatement::Execute {
+            name: Some(name),
+            parameters,
+            immediate: false,
+            using,
+            ..
+        } = execute
+        else {
             return Err(Error::unsupported("EXECUTE takes the name of a prepared statement"));
         };
         if !using.is_empty() {
-            return Err(Error::unsupported("EXECUTE … USING is not supported; use EXECUTE name(value, …)"));
+            return Err(Error::unsupported(
+                "EXECUTE … USING is not supported; use EXECUTE name(value, …)",
+            ));
         }
-        let name = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.clone()).unwrap_or_default();
+        let name = name
+            .0
+            .last()
+            .and_then(|part| part.as_ident())
+            .map(|ident| ident.value.clone())
+            .unwrap_or_default();
         let prepared = self.by_name.read().get(&name).cloned().ok_or_else(|| unknown(&name))?;
         let types = &prepared.parameter_types;
         if !types.is_empty() && types.len() != parameters.len() {

@@ -59,7 +59,12 @@ impl Relations {
             if relations.providers.contains_key(&key) {
                 continue;
             }
-            let TableFactor::Table { name, version, args, .. } = &factor else { continue };
+            let TableFactor::Table {
+                name, version, args, ..
+            } = &factor
+            else {
+                continue;
+            };
             let provider = match (version, args) {
                 (Some(version), None) => versioned(planner, name, version).await?,
                 (None, Some(args)) => match function(planner, name, &args.args).await? {
@@ -67,7 +72,9 @@ impl Relations {
                     None => continue,
                 },
                 (Some(_), Some(_)) => {
-                    return Err(Error::invalid(format!("{name}(…) is a function's result, which has no versions")));
+                    return Err(Error::invalid(format!(
+                        "{name}(…) is a function's result, which has no versions"
+                    )));
                 }
                 (None, None) => continue,
             };
@@ -104,7 +111,9 @@ pub(super) fn complete_from_first(statement: &mut NativeStatement) {
         fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
             if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
                 select.flavor = SelectFlavor::Standard;
-                select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
+                select
+                    .projection
+                    .push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
             }
             ControlFlow::Continue(())
         }
@@ -132,7 +141,9 @@ async fn versioned(planner: &Planner, name: &ObjectName, version: &TableVersion)
     let as_of = match version {
         TableVersion::VersionAsOf(SqlExpr::Value(value)) => match &value.value {
             Value::Number(number, _) => AsOf::Version(number.parse().map_err(|_| {
-                Error::invalid(format!("{number} is not a version: versions are whole numbers from 0 on"))
+                Error::invalid(format!(
+                    "{number} is not a version: versions are whole numbers from 0 on"
+                ))
             })?),
             other => return Err(Error::invalid(format!("{other} is not a version"))),
         },
@@ -146,16 +157,26 @@ async fn versioned(planner: &Planner, name: &ObjectName, version: &TableVersion)
     let lake = planner.lake();
     let id = lake.resolve(name)?;
     if lake.registered(&id.schema, &id.name).is_some() {
-        return Err(Error::unsupported(format!("{} is not a Delta table of the lake: it has no versions", id.display())));
+        return Err(Error::unsupported(format!(
+            "{} is not a Delta table of the lake: it has no versions",
+            id.display()
+        )));
     }
     if TableName::parse(&id.name).is_ok_and(|parsed| parsed.base != id.name) {
-        return Err(Error::invalid(format!("'{}' names a version already; leave AS OF out", id.name)));
+        return Err(Error::invalid(format!(
+            "'{}' names a version already; leave AS OF out",
+            id.name
+        )));
     }
     let table = lake.open_at(&id, planner.point(&as_of)?).await?;
     Ok(Arc::new(LakeTable::try_new(lake.clone(), id, table, true)?))
 }
 
-async fn function(planner: &Planner, name: &ObjectName, args: &[FunctionArg]) -> Result<Option<Arc<dyn TableProvider>>> {
+async fn function(
+    planner: &Planner,
+    name: &ObjectName,
+    args: &[FunctionArg],
+) -> Result<Option<Arc<dyn TableProvider>>> {
     let [part] = name.0.as_slice() else { return Ok(None) };
     let Some(ident) = part.as_ident() else { return Ok(None) };
     let function = ident.value.to_lowercase();
@@ -173,7 +194,10 @@ async fn function(planner: &Planner, name: &ObjectName, args: &[FunctionArg]) ->
     Ok(None)
 }
 
-type Arguments = (Vec<datafusion::common::ScalarValue>, Vec<(String, datafusion::common::ScalarValue)>);
+type Arguments = (
+    Vec<datafusion::common::ScalarValue>,
+    Vec<(String, datafusion::common::ScalarValue)>,
+);
 
 /// The values of a function's arguments; positional ones come first.
 fn arguments(planner: &Planner, function: &str, args: &[FunctionArg]) -> Result<Arguments> {
@@ -185,15 +209,24 @@ fn arguments(planner: &Planner, function: &str, args: &[FunctionArg]) -> Result<
             FunctionArg::Named {
                 name,
                 arg: FunctionArgExpr::Expr(value),
-                operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment | FunctionArgOperator::Equals,
+                operator:
+                    FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment | FunctionArgOperator::Equals,
             } => (Some(name.value.to_lowercase()), value),
-            other => return Err(Error::invalid(format!("{function}: '{other}' is not an argument; write name => value"))),
+            other => {
+                return Err(Error::invalid(format!(
+                    "{function}: '{other}' is not an argument; write name => value"
+                )));
+            }
         };
         let value = planner.constant(value)?;
         match name {
             Some(name) => named.push((name, value)),
             None if named.is_empty() => positional.push(value),
-            None => return Err(Error::invalid(format!("{function}: a positional argument behind a named one"))),
+            None => {
+                return Err(Error::invalid(format!(
+                    "{function}: a positional argument behind a named one"
+                )));
+            }
         }
     }
     Ok((positional, named))
@@ -205,7 +238,14 @@ impl RelationPlanner for Relations {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> std::result::Result<RelationPlanning, DataFusionError> {
-        let TableFactor::Table { name, alias, version, args, .. } = &relation else {
+        let TableFactor::Table {
+            name,
+            alias,
+            version,
+            args,
+            ..
+        } = &relation
+        else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let Some(provider) = self.providers.get(&key(&relation)) else {
@@ -225,7 +265,12 @@ impl RelationPlanner for Relations {
         // Scans are equal to the optimizer where their names are: two versions of a table under one name would be taken for
         // the same subquery. So the scan is named by all that it reads, and the relation by what the statement calls it.
         let scanned = TableReference::bare(key(&relation));
-        let plan = LogicalPlanBuilder::scan(scanned, provider_as_source(provider.clone()), None)?.alias(called)?.build()?;
-        Ok(RelationPlanning::Planned(Box::new(PlannedRelation { plan, alias: alias.clone() })))
+        let plan = LogicalPlanBuilder::scan(scanned, provider_as_source(provider.clone()), None)?
+            .alias(called)?
+            .build()?;
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation {
+            plan,
+            alias: alias.clone(),
+        })))
     }
 }

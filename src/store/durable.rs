@@ -48,13 +48,12 @@ impl ObjectStore for DurableLocal {
         }
     }
 
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let inner = self.inner.put_multipart_opts(location, opts).await?;
-        Ok(Box::new(DurableUpload { inner, path: self.file(location)? }))
+        Ok(Box::new(DurableUpload {
+            inner,
+            path: self.file(location)?,
+        }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -149,7 +148,10 @@ fn write_beside(
         sync_folder(parent)
     };
     attempt().map_err(|error| store_error(path, error))?;
-    Ok(PutResult { e_tag: None, version: None })
+    Ok(PutResult {
+        e_tag: None,
+        version: None,
+    })
 }
 
 /// The name appears at once, with all bytes behind it on disk, or not at all: a reader (or a crash) between creation and
@@ -179,23 +181,41 @@ fn make_folders(folder: &FilePath) -> io::Result<()> {
 }
 
 fn sync(path: &FilePath) -> Result<()> {
-    let result = File::open(path).and_then(|file| file.sync_all()).and_then(|()| match path.parent() {
-        Some(parent) => sync_folder(parent),
-        None => Ok(()),
-    });
+    let result = File::open(path)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| match path.parent() {
+            Some(parent) => sync_folder(parent),
+            None => Ok(()),
+        });
     result.map_err(|error| store_error(path, error))
 }
 
 fn sync_folder(folder: &FilePath) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 fn store_error(path: &FilePath, error: io::Error) -> Error {
     let path = path.display().to_string();
     match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: Box::new(error) },
-        io::ErrorKind::NotFound => Error::NotFound { path, source: Box::new(error) },
-        io::ErrorKind::PermissionDenied => Error::PermissionDenied { path, source: Box::new(error) },
-        _ => Error::Generic { store: "local disk", source: Box::new(Arc::new(error)) },
+        io::ErrorKind::AlreadyExists => Error::AlreadyExists {
+            path,
+            source: Box::new(error),
+        },
+        io::ErrorKind::NotFound => Error::NotFound {
+            path,
+            source: Box::new(error),
+        },
+        io::ErrorKind::PermissionDenied => Error::PermissionDenied {
+            path,
+            source: Box::new(error),
+        },
+        _ => Error::Generic {
+            store: "local disk",
+            source: Box::new(Arc::new(error)),
+        },
     }
 }

@@ -42,7 +42,10 @@ impl Stores {
                 )));
             }
         }
-        Ok(Self { options, by_origin: Mutex::default() })
+        Ok(Self {
+            options,
+            by_origin: Mutex::default(),
+        })
     }
 
     /// The store at the root of the URL's bucket, container or file system.
@@ -58,9 +61,13 @@ impl Stores {
             Arc::new(DurableLocal::default())
         } else {
             let environment = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
-            let options = self.options.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.clone()));
-            let (store, _) = object_store::parse_url_opts(url, environment.chain(options))
-                .map_err(|error| Error::invalid(format!("cannot open a store for '{origin}': {error}")).with_source(error))?;
+            let options = self
+                .options
+                .iter()
+                .map(|(key, value)| (key.to_ascii_lowercase(), value.clone()));
+            let (store, _) = object_store::parse_url_opts(url, environment.chain(options)).map_err(|error| {
+                Error::invalid(format!("cannot open a store for '{origin}': {error}")).with_source(error)
+            })?;
             Arc::from(store)
         };
         self.by_origin.lock().insert(origin, store.clone());
@@ -80,7 +87,12 @@ impl Stores {
     /// # Errors
     /// As [`Stores::root`].
     pub(crate) fn log_store(&self, url: &Url) -> Result<LogStoreRef> {
-        Ok(default_logstore(self.folder(url)?, self.root(url)?, url, &StorageConfig::default()))
+        Ok(default_logstore(
+            self.folder(url)?,
+            self.root(url)?,
+            url,
+            &StorageConfig::default(),
+        ))
     }
 }
 
@@ -133,7 +145,9 @@ pub(crate) fn folder_url(location: &str, base: Option<&Url>) -> Result<Url> {
     let mut url = match Url::parse(trimmed) {
         Ok(url) if trimmed.contains("://") && url.scheme() != "file" => url,
         Ok(url) if trimmed.contains("://") => {
-            let path = url.to_file_path().map_err(|()| Error::invalid(format!("'{trimmed}' is not a file URL")))?;
+            let path = url
+                .to_file_path()
+                .map_err(|()| Error::invalid(format!("'{trimmed}' is not a file URL")))?;
             local_url(&path)?
         }
         _ => match base {
@@ -168,7 +182,10 @@ fn local_url(path: &FilePath) -> Result<Url> {
         if let Ok(resolved) = existing.canonicalize() {
             break resolved;
         }
-        match (existing.file_name().map(ToOwned::to_owned), existing.parent().map(ToOwned::to_owned)) {
+        match (
+            existing.file_name().map(ToOwned::to_owned),
+            existing.parent().map(ToOwned::to_owned),
+        ) {
             (Some(name), Some(parent)) => {
                 missing.push(name);
                 existing = parent;

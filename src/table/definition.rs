@@ -47,10 +47,14 @@ impl Definition {
     /// # Errors
     /// Where the metadata's schema cannot be read.
     pub(crate) fn new(metadata: Metadata, protocol: Protocol) -> Result<Self> {
-        let schema = metadata
-            .parse_schema()
-            .map_err(|error| Error::corrupt(format!("the table's schema cannot be read: {error}")).with_source(error))?;
-        Ok(Self { metadata, protocol, schema })
+        let schema = metadata.parse_schema().map_err(|error| {
+            Error::corrupt(format!("the table's schema cannot be read: {error}")).with_source(error)
+        })?;
+        Ok(Self {
+            metadata,
+            protocol,
+            schema,
+        })
     }
 
     /// The definition of the version that is loaded.
@@ -93,13 +97,17 @@ impl Definition {
 
     /// Whether a boolean property is on.
     pub(crate) fn is_on(&self, key: &str) -> bool {
-        self.property(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        self.property(key)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
     /// The columns that `posixlake.primaryKey` names.
     pub(crate) fn primary_key(&self) -> Vec<String> {
         let names = self.property(PRIMARY_KEY).unwrap_or_default().split(',');
-        names.map(|name| name.trim().to_string()).filter(|name| !name.is_empty()).collect()
+        names
+            .map(|name| name.trim().to_string())
+            .filter(|name| !name.is_empty())
+            .collect()
     }
 
     /// The Arrow schema of the table's rows, with the names that users see.
@@ -156,10 +164,20 @@ impl Definition {
             .collect();
         let mut rules: Vec<Rule> = checks
             .into_iter()
-            .map(|(name, expression)| Rule { name: name.to_string(), expression: expression.clone() })
+            .map(|(name, expression)| Rule {
+                name: name.to_string(),
+                expression: expression.clone(),
+            })
             .collect();
-        for invariant in self.schema.get_invariants().map_err(|error| Error::corrupt(error.to_string()))? {
-            rules.push(Rule { name: invariant.field_name, expression: invariant.invariant_sql });
+        for invariant in self
+            .schema
+            .get_invariants()
+            .map_err(|error| Error::corrupt(error.to_string()))?
+        {
+            rules.push(Rule {
+                name: invariant.field_name,
+                expression: invariant.invariant_sql,
+            });
         }
         Ok(rules)
     }
@@ -207,14 +225,22 @@ pub(crate) fn to_arrow(schema: &StructType) -> Result<SchemaRef> {
 const PARQUET_FIELD_ID: &str = "PARQUET:field_id";
 
 fn with_parquet_ids(schema: &Schema) -> Schema {
-    Schema::new(schema.fields().iter().map(|field| with_parquet_id(field)).collect::<Fields>())
+    Schema::new(
+        schema
+            .fields()
+            .iter()
+            .map(|field| with_parquet_id(field))
+            .collect::<Fields>(),
+    )
 }
 
 fn with_parquet_id(field: &Field) -> Field {
     let id = ["delta.columnMapping.id", "parquet.field.id", PARQUET_FIELD_ID]
         .iter()
         .find_map(|key| field.metadata().get(*key).cloned());
-    let metadata = id.map(|id| HashMap::from([(PARQUET_FIELD_ID.to_string(), id)])).unwrap_or_default();
+    let metadata = id
+        .map(|id| HashMap::from([(PARQUET_FIELD_ID.to_string(), id)]))
+        .unwrap_or_default();
     let data_type = match field.data_type() {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| with_parquet_id(field)).collect()),
         DataType::List(item) => DataType::List(Arc::new(with_parquet_id(item))),

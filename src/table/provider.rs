@@ -40,7 +40,13 @@ impl LakeTable {
         let snapshot: Arc<EagerSnapshot> = Arc::new(table.snapshot()?.snapshot().clone());
         let scan = DeltaScanNext::new(snapshot, DeltaScanConfig::new().with_wrap_partition_values(false))
             .map_err(|error| unreadable(&id, error))?;
-        Ok(Self { lake, id, table, scan, pinned })
+        Ok(Self {
+            lake,
+            id,
+            table,
+            scan,
+            pinned,
+        })
     }
 
     pub(crate) fn id(&self) -> &TableId {

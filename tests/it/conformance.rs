@@ -21,9 +21,18 @@ const DAMAGED: [(&str, &str); 17] = [
     ("data-reader-absolute-paths-escaped-chars", "No table metadata found"),
     ("deltalog-commit-info", "schemaString"),
     ("deltalog-invalid-protocol-version", "Reader features"),
-    ("deltalog-state-reconstruction-from-checkpoint-missing-metadata", "No table metadata found"),
-    ("deltalog-state-reconstruction-from-checkpoint-missing-protocol", "schemaString"),
-    ("deltalog-state-reconstruction-without-metadata", "No table metadata found"),
+    (
+        "deltalog-state-reconstruction-from-checkpoint-missing-metadata",
+        "No table metadata found",
+    ),
+    (
+        "deltalog-state-reconstruction-from-checkpoint-missing-protocol",
+        "schemaString",
+    ),
+    (
+        "deltalog-state-reconstruction-without-metadata",
+        "No table metadata found",
+    ),
     ("deltalog-state-reconstruction-without-protocol", "No protocol found"),
     ("no-delta-log-folder", "no table 'data'"),
     ("update-deleted-directory", "schemaString"),
@@ -44,7 +53,11 @@ const NOT_YET: [(&str, &str, &str); 2] = [
         "delta-rs's protocol check refuses the feature vacuumProtocolCheck",
         "VacuumProtocolCheck",
     ),
-    ("hive", "a folder of tables in one archive, not a table", "no table 'data'"),
+    (
+        "hive",
+        "a folder of tables in one archive, not a table",
+        "no table 'data'",
+    ),
 ];
 
 /// Tables whose expected rows are known to be wrong, with the reason.

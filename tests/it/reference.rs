@@ -13,7 +13,17 @@ fn the_reference_is_up_to_date() {
 #[test]
 fn every_procedure_is_in_it() {
     let text = posixlake::reference::markdown();
-    for name in ["analyze", "checkpoint", "fsck", "generate", "optimize", "purge", "restore", "vacuum", "zorder"] {
+    for name in [
+        "analyze",
+        "checkpoint",
+        "fsck",
+        "generate",
+        "optimize",
+        "purge",
+        "restore",
+        "vacuum",
+        "zorder",
+    ] {
         assert!(text.contains(&format!("`CALL {name}(table STRING")), "{name}");
     }
 }

@@ -138,11 +138,7 @@ impl Statistics {
 ///
 /// # Errors
 /// Where the store fails, or the file has none.
-pub(in crate::commands) async fn footer(
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    size: u64,
-) -> Result<ParquetMetaData> {
+pub(in crate::commands) async fn footer(store: Arc<dyn ObjectStore>, path: Path, size: u64) -> Result<ParquetMetaData> {
     ParquetMetaDataReader::new()
         .load_and_finish(Fetch { store, path }, size)
         .await

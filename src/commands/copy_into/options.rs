@@ -66,6 +66,15 @@ pub(super) fn read_options(format: FileFormat, pairs: &[(String, String)]) -> Re
         }
         options.push((name, text));
     }
+    // Columns are paired by name, between the files as with the table: unless they have no names of their own.
+    let has = |wanted: &str| options.iter().any(|(name, _)| name == wanted);
+    let unnamed = options
+        .iter()
+        .any(|(name, value)| name == "header" && value.eq_ignore_ascii_case("false"));
+    let unites = format.options().iter().any(|(name, _)| *name == "union_by_name");
+    if unites && !unnamed && !has("columns") && !has("union_by_name") {
+        options.push(("union_by_name".to_string(), "true".to_string()));
+    }
     // Whether the values fit shows by setting them.
     let mut request = FileScanRequest::new(format, ["-"]);
     for (name, text) in &options {
