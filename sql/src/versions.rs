@@ -131,7 +131,7 @@ impl Pass {
         if self.is_word(position, "AT") {
             return self.at(position);
         }
-        if self.is_word(position, "INTO") && !self.into_of_statement(position) {
+        if self.is_word(position, "INTO") && !self.is_into_of_statement(position) {
             self.suspect = true;
         }
         if self.is_word(position, "BEFORE") || self.is_word(position, "CHANGES") {
@@ -149,7 +149,7 @@ impl Pass {
     }
 
     /// Whether an INTO is that of INSERT, MERGE or COPY.
-    fn into_of_statement(&self, position: usize) -> bool {
+    fn is_into_of_statement(&self, position: usize) -> bool {
         let before = |word| position.checked_sub(1).is_some_and(|before| self.is_word(before, word));
         ["INSERT", "OVERWRITE", "EVOLUTION", "MERGE", "COPY"]
             .into_iter()

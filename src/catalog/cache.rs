@@ -191,6 +191,8 @@ async fn refresh(mut held: Held) -> Option<Held> {
     let (last, next) = (commit_path(version), commit_path(version + 1));
     let (last, next) = futures::join!(look(store.as_ref(), &last), look(store.as_ref(), &next));
     match (last, next) {
+        // A table whose last commit is gone was dropped or renamed; an update would find nothing new and keep it.
+        (Ok(None), _) => return None,
         (Ok(Some(now)), _) if held.last_commit.as_ref().is_some_and(|then| *then != now) => return None,
         (Ok(Some(_)), Ok(None)) if held.last_commit.is_some() => return Some(held),
         _ => {}

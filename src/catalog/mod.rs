@@ -20,7 +20,7 @@ use parking_lot::RwLock;
 use url::Url;
 
 pub(crate) use names::{Point, TableName, View, check_new_name};
-pub(crate) use providers::{LakeCatalog, LakeSchema};
+pub(crate) use providers::LakeCatalog;
 
 use crate::error::{Error, Result};
 use crate::log::{Background, history};

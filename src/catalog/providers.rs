@@ -67,11 +67,6 @@ pub(crate) struct LakeSchema {
 }
 
 impl LakeSchema {
-    /// The lake that the schema is part of.
-    pub(crate) fn lake(&self) -> &Arc<Lake> {
-        &self.lake
-    }
-
     async fn lake_table(&self, name: &str) -> crate::Result<Option<Arc<dyn TableProvider>>> {
         let parsed = match (self.name.as_str(), TableName::parse(name)) {
             (_, Ok(parsed)) => parsed,

@@ -61,9 +61,9 @@ impl Blueprint {
         let schema = with_generated(schema, &request.columns, &arrow)?;
         constraints(table, &request.checks, &arrow, &mut configuration)?;
         check_change_columns(&schema, &configuration)?;
-        if !configuration
+        if configuration
             .get(properties::MAPPING_MODE)
-            .is_some_and(|mode| mode != "none")
+            .is_none_or(|mode| mode == "none")
         {
             check_names(&schema)?;
         }

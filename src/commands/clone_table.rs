@@ -1,5 +1,6 @@
 //! `CREATE TABLE … CLONE`: a table with the rows of a version of another. A shallow clone refers to the other table's files,
-//! and breaks when VACUUM removes them there; a plain one has its own.
+//! and breaks when VACUUM removes them there; a plain one has its own. What rewrites files (DELETE, UPDATE, MERGE, OPTIMIZE)
+//! is refused on those that lie in another table.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -57,6 +57,7 @@ pub(super) async fn plan(
     let reference = reference(&target.id);
     let command = CreateAs {
         lake: planner.lake().clone(),
+        replaced: standing.as_ref().and_then(DeltaTable::version),
         target,
         blueprint,
         or_replace: request.or_replace,
@@ -84,6 +85,8 @@ fn typed(source: LogicalPlan, schema: &SchemaRef) -> Result<LogicalPlan> {
 struct CreateAs {
     lake: Arc<Lake>,
     target: NewName,
+    /// The version that the query may have read of the table that is replaced.
+    replaced: Option<u64>,
     blueprint: Blueprint,
     or_replace: bool,
     if_not_exists: bool,
@@ -116,6 +119,12 @@ impl SinkCommand for CreateAs {
             }
             (current, _) => self.blueprint.actions(current.as_ref())?,
         };
+        if current.is_some() && standing.as_ref().and_then(DeltaTable::version) != self.replaced {
+            return Err(Error::conflict(format!(
+                "table {} was changed after this statement was planned; nothing was changed: run the statement again",
+                id.display()
+            )));
+        }
         let operation = if self.or_replace {
             "CREATE OR REPLACE TABLE AS SELECT"
         } else {

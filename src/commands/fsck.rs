@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::log::{Commit, Mode, check_writable, commit};
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::path_of;
-use crate::table::{LiveFile, live_files};
+use crate::table::{LiveFile, data_path, live_files};
 
 /// Plans `FSCK REPAIR TABLE`.
 ///
@@ -75,9 +75,7 @@ impl FsckCommand {
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Err(_) => {
-                    there.contains(&Path::parse(&file.add.path).unwrap_or_else(|_| Path::from(file.add.path.as_str())))
-                }
+                Err(_) => there.contains(&data_path(&file.add.path)),
             };
             running.progress.files.add(1);
             if !found {

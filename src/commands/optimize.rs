@@ -153,11 +153,12 @@ impl OptimizeCommand {
             partitions.entry(key).or_default().push(file);
         }
         let target = definition.target_file_size().map_or(u64::MAX, u64::from);
+        let keeps_deleted = definition.is_on("delta.enableDeletionVectors");
         let mut bins = Vec::new();
         for mut files in partitions.into_values() {
             files.sort_by(|a, b| (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path)));
             if self.zorder.is_empty() {
-                bins.extend(compaction(files, target));
+                bins.extend(compaction(files, target, keeps_deleted));
             } else {
                 bins.push(Bin(files));
             }
@@ -227,12 +228,12 @@ impl OptimizeCommand {
     }
 }
 
-/// Neighbours in time whose rows fit into one file of the target size, and files that are there mostly for rows that were
-/// deleted. Files of the target size are left alone.
-fn compaction(files: Vec<LiveFile>, target: u64) -> Vec<Bin> {
+/// Neighbours in time whose rows fit into one file of the target size, and files with many deleted rows: with any, in a
+/// table that has deletion vectors no longer. Other files of the target size are left alone.
+fn compaction(files: Vec<LiveFile>, target: u64, keeps_deleted: bool) -> Vec<Bin> {
     let size = |file: &LiveFile| u64::try_from(file.add.size).unwrap_or_default();
     let hollow = |file: &LiveFile| match file.records {
-        Some(records) if records > 0 => file.deleted as f64 / records as f64 > DELETED_SHARE,
+        Some(records) if records > 0 && keeps_deleted => file.deleted as f64 / records as f64 > DELETED_SHARE,
         _ => file.deleted > 0,
     };
     let mut bins: Vec<Bin> = Vec::new();

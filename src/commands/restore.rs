@@ -11,7 +11,6 @@ use datafusion::logical_expr::LogicalPlan;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action, Add};
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use posixlake_sql::{AsOf, Restore};
 use serde_json::json;
@@ -22,7 +21,7 @@ use crate::dml::delta::with_retries;
 use crate::error::{Error, Result};
 use crate::log::{Commit, Mode, check_writable, commit};
 use crate::plan::{Command, Planner, Running, command_plan};
-use crate::table::{Definition, LiveFile, live_files, protocol_for};
+use crate::table::{Definition, LiveFile, data_path, live_files, protocol_for};
 
 /// Plans `RESTORE`.
 ///
@@ -204,8 +203,7 @@ impl RestoreCommand {
 /// # Errors
 /// Where the store does not say.
 pub(super) async fn exists(store: &dyn ObjectStore, path: &str) -> Result<bool> {
-    let location = Path::parse(path).unwrap_or_else(|_| Path::from(path));
-    match store.head(&location).await {
+    match store.head(&data_path(path)).await {
         Ok(_) => Ok(true),
         Err(object_store::Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(error.into()),

@@ -23,7 +23,7 @@ use crate::dml::{FileWriter, conform};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, Mode, commit};
 use crate::plan::{Progress, Running};
-use crate::table::{Definition, LiveFile, live_files};
+use crate::table::{Definition, LiveFile, data_path, live_files};
 
 /// How often a commit is tried behind those of others.
 const ATTEMPTS: u32 = 100;
@@ -170,7 +170,7 @@ async fn write(
 pub(super) async fn discard(table: &DeltaTable, adds: &[Add]) {
     let store = table.log_store().object_store(None);
     for add in adds {
-        let _ = store.delete(&object_store::path::Path::from(add.path.as_str())).await;
+        let _ = store.delete(&data_path(&add.path)).await;
     }
 }
 

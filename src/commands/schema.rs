@@ -144,10 +144,7 @@ impl Changing {
         match (self.create, stands) {
             (true, true) | (false, false) if self.lenient => Ok(Work::Nothing),
             (true, true) => Err(Error::already_exists(format!("schema {} exists already", self.name))),
-            (false, false) => Err(Error::not_found(format!(
-                "no schema '{}'; SHOW TABLES lists them",
-                self.name
-            ))),
+            (false, false) => Err(Error::not_found(format!("no schema '{}'", self.name))),
             (true, false) => Ok(local.map_or(Work::Nothing, Work::Create)),
             (false, true) => match local {
                 None => Err(self.not_empty("")),

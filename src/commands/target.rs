@@ -147,14 +147,6 @@ impl NewName {
             Err(object_store::Error::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        if let Some(file) = listed.objects.iter().find(|file| is_foreign(file)) {
-            return Err(Error::already_exists(format!(
-                "'{}' holds Parquet files that are no table's, such as {}; CONVERT TO DELTA '{}' makes them one",
-                self.id.url,
-                file.location.filename().unwrap_or_default(),
-                self.id.url
-            )));
-        }
         for inner in listed.common_prefixes {
             let visible = inner.filename().is_some_and(|name| !name.starts_with(['_', '.']));
             if visible && has_any(store.as_ref(), &inner.clone().join("_delta_log")).await? {
@@ -162,6 +154,15 @@ impl NewName {
                     "{} is a schema: it holds the table {}; give the table another name",
                     posixlake_sql::quote_identifier(&self.id.name),
                     inner.filename().unwrap_or_default()
+                )));
+            }
+        }
+        let mut files = store.list(Some(&folder));
+        while let Some(file) = files.try_next().await? {
+            if is_foreign(&file) {
+                return Err(Error::already_exists(format!(
+                    "'{}' holds Parquet files that are no table's, such as /{}; CONVERT TO DELTA '{}' makes them one",
+                    self.id.url, file.location, self.id.url
                 )));
             }
         }

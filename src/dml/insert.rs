@@ -463,6 +463,6 @@ pub(super) async fn discard(log_store: &LogStoreRef, adds: &[Add]) {
     use object_store::ObjectStoreExt;
     let store = log_store.object_store(None);
     for add in adds {
-        let _ = store.delete(&object_store::path::Path::from(add.path.as_str())).await;
+        let _ = store.delete(&crate::table::data_path(&add.path)).await;
     }
 }

@@ -10,5 +10,5 @@ mod validate;
 mod write;
 
 pub(crate) use insert::{InsertCommand, NewTable, Overwrite};
-pub(crate) use validate::{Validator, logical_expression};
+pub(crate) use validate::logical_expression;
 pub(crate) use write::{FileWriter, conform, count_batch, count_schema};

@@ -227,12 +227,11 @@ fn protocol(
     reader_features: Option<BTreeSet<String>>,
     writer_features: Option<BTreeSet<String>>,
 ) -> Result<Protocol> {
-    let mut value = json!({ "minReaderVersion": reader, "minWriterVersion": writer });
-    if let Some(features) = reader_features {
-        value["readerFeatures"] = json!(features);
-    }
-    if let Some(features) = writer_features {
-        value["writerFeatures"] = json!(features);
-    }
-    serde_json::from_value(value).map_err(|error| Error::internal(format!("a protocol cannot be made: {error}")))
+    let mut value = serde_json::Map::from_iter([
+        ("minReaderVersion".to_string(), json!(reader)),
+        ("minWriterVersion".to_string(), json!(writer)),
+    ]);
+    value.extend(reader_features.map(|features| ("readerFeatures".to_string(), json!(features))));
+    value.extend(writer_features.map(|features| ("writerFeatures".to_string(), json!(features))));
+    serde_json::from_value(value.into()).map_err(|error| Error::internal(format!("a protocol cannot be made: {error}")))
 }

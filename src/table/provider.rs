@@ -14,7 +14,6 @@ use deltalake_core::DeltaTable;
 use deltalake_core::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 use deltalake_core::kernel::EagerSnapshot;
 
-use super::Definition;
 use crate::catalog::{Lake, TableId};
 use crate::dml::{InsertCommand, Overwrite};
 use crate::error::Error;
@@ -47,22 +46,6 @@ impl LakeTable {
             scan,
             pinned,
         })
-    }
-
-    pub(crate) fn id(&self) -> &TableId {
-        &self.id
-    }
-
-    pub(crate) fn table(&self) -> &DeltaTable {
-        &self.table
-    }
-
-    pub(crate) fn is_pinned(&self) -> bool {
-        self.pinned
-    }
-
-    pub(crate) fn definition(&self) -> crate::Result<Definition> {
-        Definition::of(&self.table)
     }
 
     fn refuse(&self, statement: &str) -> DataFusionError {

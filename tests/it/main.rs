@@ -1,9 +1,20 @@
 //! What posixlake does, seen from outside.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod cli;
 mod concurrency;
 mod conformance;
 mod explain;
+mod maintenance;
 mod reference;
 mod slt;
 mod support;

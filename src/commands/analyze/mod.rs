@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::log::check_writable;
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::path_of;
-use crate::table::{LiveFile, live_files};
+use crate::table::{LiveFile, data_path, live_files};
 pub(super) use statistics::{Statistics, footer};
 
 /// How often the files are looked at again because others changed them.
@@ -110,10 +110,7 @@ impl AnalyzeCommand {
     fn place(&self, table: &DeltaTable, add: &Add) -> Result<(Arc<dyn ObjectStore>, Path)> {
         match Url::parse(&add.path) {
             Ok(url) => Ok((self.lake.stores().root(&url)?, path_of(&url)?)),
-            Err(_) => {
-                let path = Path::parse(&add.path).unwrap_or_else(|_| Path::from(add.path.as_str()));
-                Ok((table.log_store().object_store(None), path))
-            }
+            Err(_) => Ok((table.log_store().object_store(None), data_path(&add.path))),
         }
     }
 }

@@ -206,13 +206,16 @@ impl CopyCommand {
                     .find(|column| column.name().eq_ignore_ascii_case(field.name()))
             });
             match found {
-                Some(column) if pairing.insert(column.name().clone(), position).is_some() => {
-                    return Err(Error::schema(format!(
-                        "the files have two columns for {}",
-                        column.name()
-                    )));
+                Some(column) => {
+                    if let Some(other) = pairing.insert(column.name().clone(), position) {
+                        return Err(Error::schema(format!(
+                            "the files have two columns for {}: {} and {}",
+                            column.name(),
+                            files.field(other).name(),
+                            field.name()
+                        )));
+                    }
                 }
-                Some(_) => {}
                 None => unknown.push(field.name().clone()),
             }
         }

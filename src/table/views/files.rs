@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Add;
+use object_store::path::Path;
 use serde_json::{Map, Value};
 
 use super::columns::{map_column, map_type};
@@ -46,6 +47,12 @@ impl LiveFile {
             _ => Map::new(),
         }
     }
+}
+
+/// Where a file of the table's folder lies, by the path that the log has: signs that stand for others in it stay as they
+/// are, since they do in the store's name, too.
+pub(crate) fn data_path(path: &str) -> Path {
+    Path::parse(path).unwrap_or_else(|_| Path::from(path))
 }
 
 /// The data files of the version that is loaded, in the order of their paths.

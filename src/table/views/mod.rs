@@ -25,7 +25,7 @@ use crate::catalog::{Lake, Point, TableId, View};
 use crate::error::{Error, Result};
 
 pub(crate) use changes::table_changes;
-pub(crate) use files::{LiveFile, live_files};
+pub(crate) use files::{LiveFile, data_path, live_files};
 pub(crate) use history::HistoryTable;
 pub(crate) use partitions::{partition_rows, partitions};
 pub(crate) use properties::{hidden_property, properties};
