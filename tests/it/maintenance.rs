@@ -70,7 +70,7 @@ async fn analyze_gives_files_their_statistics() {
     .await
     .unwrap();
     let insert =
-        "INSERT INTO t VALUES (1, '2026-01-01 00:00:00.000001', 'a', 1.25, NULL), (9, '2026-01-02', 'b', -3, 0.5)";
+        "INSERT INTO t VALUES (1, '2026-01-01 00:00:00.000001', 'a', 1.25, NULL), (9, '2026-01-02 00:00:00.5', 'b', -3, 0.5)";
     run(&session, insert).await.unwrap();
     let statistics = "SELECT num_records, min_values, max_values, null_counts FROM t$files";
     let written = rows(&session, statistics).await;
@@ -99,10 +99,10 @@ async fn a_definition_makes_the_same_table_again() {
     let lake = Lake::new();
     let session = lake.session().await;
     for definition in [
-        "(id BIGINT NOT NULL, `odd name` STRING COMMENT 'it''s', `Upper` INT, d DECIMAL(12, 3), \
+        "(id BIGINT NOT NULL, `Odd_Name` STRING COMMENT 'it''s', `Upper` INT, d DECIMAL(12, 3), \
          s STRUCT<a: INT NOT NULL COMMENT 'inner', b: ARRAY<MAP<STRING, DATE>>>, n TIMESTAMP_NTZ, \
          twice BIGINT GENERATED ALWAYS AS (id * 2), PRIMARY KEY (id), CONSTRAINT positive CHECK (id > 0), \
-         CONSTRAINT named CHECK (`odd name` <> 'x')) PARTITIONED BY (`Upper`) COMMENT 'all of it' \
+         CONSTRAINT named CHECK (`Odd_Name` <> 'x')) PARTITIONED BY (`Upper`) COMMENT 'all of it' \
          TBLPROPERTIES ('z' = '1', 'a' = 'it''s', 'delta.enableChangeDataFeed' = 'true')",
         "(id BIGINT, name STRING) TBLPROPERTIES ('delta.columnMapping.mode' = 'name')",
         "(id BIGINT) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')",
