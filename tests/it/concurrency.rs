@@ -192,7 +192,7 @@ async fn a_refused_statement_leaves_no_version_and_no_file() {
     let before = listing();
     let refused = run(
         &session,
-        "INSERT INTO t SELECT 1, value, 1 FROM generate_series(1, 50000) AS g(value)",
+        "INSERT INTO t SELECT 1 AS writer, 1 AS at, value FROM generate_series(1, 50000) AS g(value)",
     )
     .await;
     let refused = refused.unwrap_err();
