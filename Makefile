@@ -30,7 +30,7 @@ lint: ## Clippy, warnings are errors
 	cargo clippy --workspace --all-targets -- -D warnings
 
 unit: ## Rust tests
-	cargo test --workspace
+	cargo test --workspace --lib --bins --tests --examples
 
 docs: ## Generate docs/sql.md and the API documentation
 	cargo build --workspace --bin posixlake
