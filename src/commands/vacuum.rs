@@ -93,8 +93,8 @@ impl VacuumCommand {
         Ok((wanted, of_table))
     }
 
-    /// The files to delete.
-    async fn find(&self, table: &DeltaTable, retention: Duration) -> Result<Vec<Path>> {
+    /// The files to delete, with their sizes.
+    async fn find(&self, table: &DeltaTable, retention: Duration) -> Result<Vec<(Path, u64)>> {
         let (_, found) = table
             .clone()
             .vacuum()
@@ -110,7 +110,20 @@ impl VacuumCommand {
             .collect::<Result<_>>()?;
         paths.sort();
         paths.dedup();
-        Ok(paths)
+        // The log remembers files for longer than they are there.
+        let store = table.log_store().object_store(None);
+        let looked_at = futures::stream::iter(paths).map(|path| {
+            let store = store.clone();
+            async move {
+                match store.head(&path).await {
+                    Ok(meta) => Ok(Some((path, meta.size))),
+                    Err(object_store::Error::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(Error::from(error)),
+                }
+            }
+        });
+        let there: Vec<Option<(Path, u64)>> = looked_at.buffered(16).try_collect().await?;
+        Ok(there.into_iter().flatten().collect())
     }
 
     async fn commit(
@@ -136,17 +149,13 @@ impl VacuumCommand {
     async fn delete(
         &self,
         table: &DeltaTable,
-        paths: &[Path],
+        files: &[(Path, u64)],
         retention: Duration,
         of_table: Duration,
         running: &Running,
     ) -> Result<()> {
         let store = table.log_store().object_store(None);
-        let sizes = futures::stream::iter(paths.to_vec()).map(|path| {
-            let store = store.clone();
-            async move { store.head(&path).await.map(|meta| meta.size).unwrap_or_default() }
-        });
-        let bytes: u64 = sizes.buffered(16).fold(0, |sum, size| async move { sum + size }).await;
+        let bytes: u64 = files.iter().map(|(_, size)| size).sum();
         let entry = |name: &str, value: String| (name.to_string(), value);
         let begun = BTreeMap::from([
             entry("retentionCheckEnabled", self.checked.to_string()),
@@ -154,17 +163,24 @@ impl VacuumCommand {
             entry("defaultRetentionMillis", of_table.num_milliseconds().to_string()),
         ]);
         let planned = BTreeMap::from([
-            entry("numFilesToDelete", paths.len().to_string()),
+            entry("numFilesToDelete", files.len().to_string()),
             entry("sizeOfDataToDelete", bytes.to_string()),
         ]);
         let version = self.commit(table, "VACUUM START", begun, planned).await?;
         self.lake.after_commit(&self.id, version).await;
-        let locations = futures::stream::iter(paths.to_vec()).map(Ok).boxed();
+        let locations =
+            futures::stream::iter(files.iter().map(|(path, _)| Ok(path.clone())).collect::<Vec<_>>()).boxed();
+        let gone = |result| match result {
+            // Someone else was faster.
+            Err(object_store::Error::NotFound { .. }) => None,
+            other => Some(other),
+        };
         let deleted = store
             .delete_stream(locations)
+            .filter_map(|result| std::future::ready(gone(result)))
             .try_fold(0_usize, |count, _| {
                 running.progress.files.add(1);
-                async move { Ok(count + 1) }
+                std::future::ready(Ok(count + 1))
             })
             .await;
         running.progress.bytes.add(usize::try_from(bytes).unwrap_or_default());
@@ -177,7 +193,9 @@ impl VacuumCommand {
             ),
             entry("numVacuumedDirectories", "0".to_string()),
         ]);
-        let version = self.commit(table, "VACUUM END", ended, done).await?;
+        // Whatever others committed meanwhile, the end comes behind it: the files are gone.
+        let table = self.lake.open_table(&self.id).await?;
+        let version = self.commit(&table, "VACUUM END", ended, done).await?;
         self.lake.after_commit(&self.id, version).await;
         deleted.map(|_| ()).map_err(Error::from)
     }
@@ -197,12 +215,12 @@ impl Command for VacuumCommand {
         let table = self.lake.open_table(&self.id).await?;
         check_writable(&table, &self.id.display())?;
         let (retention, of_table) = self.retention(&table)?;
-        let paths = self.find(&table, retention).await?;
-        if !self.dry_run && !paths.is_empty() {
-            self.delete(&table, &paths, retention, of_table, &running).await?;
+        let files = self.find(&table, retention).await?;
+        if !self.dry_run && !files.is_empty() {
+            self.delete(&table, &files, retention, of_table, &running).await?;
         }
-        running.progress.rows.add(paths.len());
-        let column = StringArray::from_iter_values(paths.iter().map(AsRef::<str>::as_ref));
+        running.progress.rows.add(files.len());
+        let column = StringArray::from_iter_values(files.iter().map(|(path, _)| path));
         Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(column)])?)
     }
 }
