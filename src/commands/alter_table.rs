@@ -107,7 +107,7 @@ impl Change {
                 "make the table anew with CREATE OR REPLACE TABLE t AS SELECT CAST(c AS T) AS c, …",
             )),
             AlterOperation::SetDefault { .. } | AlterOperation::DropDefault(_) => {
-                Err(not_yet("column defaults", "give the value in INSERT"))
+                Err(not_yet("a column default", "give the value in INSERT"))
             }
             AlterOperation::ClusterBy(_) => Err(not_yet(
                 "CLUSTER BY (liquid clustering)",

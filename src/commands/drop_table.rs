@@ -18,7 +18,7 @@ use object_store::path::Path;
 use posixlake_sql::DropTable;
 use uuid::Uuid;
 
-use super::target::{has_any, is_external, names, nothing};
+use super::target::{has_any, is_external, local_folder, names, nothing};
 use crate::catalog::{LOCATION_SCHEMA, Lake, TableId};
 use crate::error::{Error, Result};
 use crate::log::FOLDER;
@@ -136,10 +136,7 @@ impl Command for Dropping {
 }
 
 async fn drop_folder(id: &TableId) -> Result<()> {
-    let folder = id
-        .url
-        .to_file_path()
-        .map_err(|()| Error::internal(format!("'{}' is not a local folder", id.url)))?;
+    let folder = local_folder(id)?;
     let hidden = folder.with_file_name(format!("{DROPPED}{}", Uuid::new_v4().simple()));
     let work = move || -> std::io::Result<()> {
         std::fs::rename(&folder, &hidden)?;

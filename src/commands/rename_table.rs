@@ -12,7 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::drop_table::sync_parent;
-use super::target::{NewName, is_external, names, nothing};
+use super::target::{NewName, is_external, local_folder, names, nothing};
 use crate::catalog::{LOCATION_SCHEMA, Lake, TableId};
 use crate::error::{Error, Result};
 use crate::plan::{Command, Planner, Running, command_plan};
@@ -106,11 +106,7 @@ impl Command for Renaming {
             });
             return Ok(nothing());
         }
-        let folder = |id: &TableId| {
-            let path = id.url.to_file_path();
-            path.map_err(|()| Error::internal(format!("'{}' is not a local folder", id.url)))
-        };
-        let (from, to) = (folder(&self.from)?, folder(&self.to)?);
+        let (from, to) = (local_folder(&self.from)?, local_folder(&self.to)?);
         let work = move || -> std::io::Result<()> {
             if let Some(parent) = to.parent().filter(|parent| !parent.is_dir()) {
                 std::fs::create_dir_all(parent)?;

@@ -1,5 +1,6 @@
 //! Where a new table goes, and whether it can go there.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -168,6 +169,16 @@ impl NewName {
         }
         Ok(())
     }
+}
+
+/// The folder of a table on a local disk, without a slash at its end: where it is a link, the link is meant.
+///
+/// # Errors
+/// Where it lies elsewhere.
+pub(super) fn local_folder(id: &TableId) -> Result<PathBuf> {
+    let path = id.url.to_file_path();
+    let path = path.map_err(|()| Error::internal(format!("'{}' is not a local folder", id.url)))?;
+    Ok(path.components().collect())
 }
 
 /// Whether a table's name lives in the session alone.
