@@ -96,6 +96,9 @@ fn run(arguments: &Arguments) -> Result<(), ExitCode> {
     if matches!(result, Err(ExitCode::Interrupted | ExitCode::BrokenPipe)) {
         // What was cancelled is not waited for.
         shell.runtimes.workers.shutdown_background();
+    } else {
+        // A checkpoint that is cut off by the end of its runtime panics, and would never be written by short runs.
+        shell.runtimes.workers.block_on(shell.session.close());
     }
     result
 }

@@ -1,10 +1,11 @@
 //! A table's definition as the statement that makes such a table.
 
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
-use deltalake_core::kernel::{DataType, MetadataValue, PrimitiveType, StructField};
-use posixlake_sql::{Check, Column, CreateTable, TypeName, parse_expression};
+use deltalake_core::kernel::{MetadataValue, StructField};
+use posixlake_sql::{Check, Column, CreateTable, parse_expression};
 
 use crate::error::{Error, Result};
+use crate::table::types::type_name;
 use crate::table::{COMMENT, CONSTRAINT_PREFIX, Definition, GENERATION, hidden_property, protocol_for};
 
 /// The field metadata that holds a column's default.
@@ -88,53 +89,6 @@ fn column(field: &StructField) -> Result<Column> {
         generated: expression(GENERATION)?,
         identity: None,
         comment: text(COMMENT),
-    })
-}
-
-fn type_name(data_type: &DataType) -> Result<TypeName> {
-    Ok(match data_type {
-        DataType::Primitive(primitive) => match primitive {
-            PrimitiveType::Boolean => TypeName::Boolean,
-            PrimitiveType::Byte => TypeName::TinyInt,
-            PrimitiveType::Short => TypeName::SmallInt,
-            PrimitiveType::Integer => TypeName::Int,
-            PrimitiveType::Long => TypeName::BigInt,
-            PrimitiveType::Float => TypeName::Float,
-            PrimitiveType::Double => TypeName::Double,
-            PrimitiveType::Decimal(decimal) => TypeName::Decimal {
-                precision: decimal.precision(),
-                scale: decimal.scale(),
-            },
-            PrimitiveType::String => TypeName::String,
-            PrimitiveType::Binary => TypeName::Binary,
-            PrimitiveType::Date => TypeName::Date,
-            PrimitiveType::Timestamp => TypeName::Timestamp,
-            PrimitiveType::TimestampNtz => TypeName::TimestampNtz,
-            other => return Err(Error::unsupported(format!("the type {other} has no name in SQL"))),
-        },
-        DataType::Array(array) => TypeName::Array(Box::new(type_name(array.element_type())?)),
-        DataType::Map(map) => TypeName::Map(
-            Box::new(type_name(map.key_type())?),
-            Box::new(type_name(map.value_type())?),
-        ),
-        DataType::Struct(fields) => TypeName::Struct(
-            fields
-                .fields()
-                .map(|field| {
-                    let comment = match field.metadata().get(COMMENT) {
-                        Some(MetadataValue::String(text)) => Some(text.clone()),
-                        _ => None,
-                    };
-                    Ok(posixlake_sql::StructField {
-                        name: ident(field.name()),
-                        data_type: type_name(field.data_type())?,
-                        nullable: field.is_nullable(),
-                        comment,
-                    })
-                })
-                .collect::<Result<_>>()?,
-        ),
-        other => return Err(Error::unsupported(format!("the type {other} has no name in SQL"))),
     })
 }
 

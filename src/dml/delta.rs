@@ -38,9 +38,7 @@ pub(crate) fn session_state(running: &Running) -> SessionState {
 /// that was not first is run again as a whole. No checkpoint and no clean-up: their failure would be reported as the
 /// statement's, although it was committed.
 pub(crate) fn commit_properties(statement: Option<&str>) -> CommitProperties {
-    let engine = format!("posixlake/{}", env!("CARGO_PKG_VERSION"));
-    let mut metadata = vec![("engineInfo".to_string(), Value::String(engine))];
-    metadata.extend(statement.map(|statement| ("statement".to_string(), Value::String(statement.to_string()))));
+    let metadata = statement.map(|statement| ("statement".to_string(), Value::String(statement.to_string())));
     CommitProperties::default()
         .with_metadata(metadata)
         .with_max_retries(0)

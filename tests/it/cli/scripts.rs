@@ -260,3 +260,15 @@ fn ctrl_c_ends_a_script_that_waits_for_its_input() {
     interrupt(child.id());
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn a_checkpoint_that_is_due_is_written_before_the_program_ends() {
+    let world = World::new();
+    let inserts = "INSERT INTO t VALUES (1);\n".repeat(10);
+    let script = world.file("s.sql", &format!("CREATE TABLE t (id INT);\n{inserts}"));
+    let run = world.run(&["-q", "-f", &script]);
+    assert_eq!((run.stderr.as_str(), run.code), ("", Some(0)));
+    let log = world.path().join("lake/t/_delta_log");
+    assert!(log.join("_last_checkpoint").is_file());
+    assert!(log.join("00000000000000000010.checkpoint.parquet").is_file());
+}
