@@ -5,7 +5,7 @@ VENV ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-venv
 TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 BINARY = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/posixlake
 
-.PHONY: help demo check test fmt fmt-check lint unit docs docs-check python bench deny clean need venv
+.PHONY: help demo test fmt fmt-check lint unit docs docs-check python bench deny clean need venv
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -15,9 +15,7 @@ demo: need ## Build posixlake and run examples/nycflights.sql on real data (PROF
 	cargo build --workspace --bin posixlake --profile $(PROFILE)
 	"$(VENV)/bin/python" examples/nycflights.py "$(BINARY)"
 
-check: test lint docs-check ## The tests, the linter and the API documentation
-
-test: need fmt-check unit python ## Everything that CI runs
+test: need fmt-check lint unit docs-check python ## Everything that CI checks
 	@echo "make test: all passed"
 
 fmt: ## Format the code
