@@ -75,6 +75,21 @@ impl Error {
         self.kind
     }
 
+    /// Whether the session's memory did not suffice.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        let mut next: Option<&(dyn std::error::Error + 'static)> =
+            self.source.as_ref().map(|source| source.as_ref() as _);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<DataFusionError>()
+                && matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+            {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+
     /// The message alone.
     pub fn message(&self) -> &str {
         &self.message

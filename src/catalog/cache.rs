@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
-use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::{ObjectStore, ObjectStoreExt};
 use parking_lot::Mutex;
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::log::commit_path;
+use crate::log::{Snapshot, commit_path};
 use crate::store::Stores;
 
 /// What a file of a snapshot takes in memory, roughly: its action with statistics, parsed and as text.
@@ -38,7 +37,7 @@ struct Slot {
 /// A loaded table, and how its last commit looked then.
 #[derive(Debug, Clone)]
 struct Held {
-    table: DeltaTable,
+    table: Snapshot,
     /// Absent where the commit file is gone already, behind a checkpoint.
     last_commit: Option<Stamp>,
 }
@@ -72,7 +71,7 @@ impl SnapshotCache {
     ///
     /// # Errors
     /// Where the log cannot be read.
-    pub(crate) async fn latest(&self, url: &Url) -> Result<Option<DeltaTable>> {
+    pub(crate) async fn latest(&self, url: &Url) -> Result<Option<Snapshot>> {
         let key = Key {
             url: url.clone(),
             version: None,
@@ -106,7 +105,7 @@ impl SnapshotCache {
     ///
     /// # Errors
     /// Where there is no such table or version, or it cannot be read any more.
-    pub(crate) async fn at(&self, url: &Url, version: u64) -> Result<DeltaTable> {
+    pub(crate) async fn at(&self, url: &Url, version: u64) -> Result<Snapshot> {
         let slot = self.slot(&Key {
             url: url.clone(),
             version: Some(version),
@@ -134,33 +133,18 @@ impl SnapshotCache {
         self.slots.lock().retain(|key, _| key.url != *url);
     }
 
-    async fn load(&self, url: &Url, version: Option<u64>) -> Result<Option<DeltaTable>> {
-        let mut table = DeltaTable::new(self.stores.log_store(url)?);
-        let loaded = match version {
-            Some(version) => table.load_version(version).await,
-            None => table.load().await,
-        };
-        match loaded {
-            Ok(()) => Ok(Some(table)),
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(error) => match table.verify_deltatable_existence().await {
-                Ok(false) => Ok(None),
-                _ => Err(error.into()),
-            },
-        }
+    async fn load(&self, url: &Url, version: Option<u64>) -> Result<Option<Snapshot>> {
+        Snapshot::load(self.stores.log_store(url)?, version).await
     }
 
     fn slot(&self, key: &Key) -> Arc<Slot> {
         self.slots.lock().entry(key.clone()).or_default().clone()
     }
 
-    fn used(&self, slot: &Slot, table: &DeltaTable) {
+    fn used(&self, slot: &Slot, table: &Snapshot) {
         slot.last_used
             .store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        let files = table
-            .snapshot()
-            .map(|state| state.log_data().num_files() as u64)
-            .unwrap_or_default();
+        let files = table.files().len() as u64;
         slot.bytes.store((files + 8) * BYTES_PER_FILE, Ordering::Relaxed);
         self.evict();
     }
@@ -186,8 +170,8 @@ impl SnapshotCache {
 /// Two look-ups settle the common case, that nothing happened: whether the last commit is still the one that was read, and
 /// whether there is a next. A listing would cost a log of ten thousand commits each time.
 async fn refresh(mut held: Held) -> Option<Held> {
-    let version = held.table.version()?;
-    let store = held.table.log_store().object_store(None);
+    let version = held.table.version();
+    let store = held.table.store();
     let (last, next) = (commit_path(version), commit_path(version + 1));
     let (last, next) = futures::join!(look(store.as_ref(), &last), look(store.as_ref(), &next));
     match (last, next) {
@@ -197,17 +181,14 @@ async fn refresh(mut held: Held) -> Option<Held> {
         (Ok(Some(_)), Ok(None)) if held.last_commit.is_some() => return Some(held),
         _ => {}
     }
-    held.table.update_incremental(None).await.ok()?;
+    held.table = held.table.refreshed().await.ok()?;
     held.last_commit = stamp(&held.table).await;
     Some(held)
 }
 
-async fn stamp(table: &DeltaTable) -> Option<Stamp> {
-    let store = table.log_store().object_store(None);
-    look(store.as_ref(), &commit_path(table.version()?))
-        .await
-        .ok()
-        .flatten()
+async fn stamp(table: &Snapshot) -> Option<Stamp> {
+    let store = table.store();
+    look(store.as_ref(), &commit_path(table.version())).await.ok().flatten()
 }
 
 async fn look(store: &dyn ObjectStore, path: &object_store::path::Path) -> object_store::Result<Option<Stamp>> {

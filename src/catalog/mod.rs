@@ -12,7 +12,6 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
-use deltalake_core::DeltaTable;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -23,7 +22,7 @@ pub(crate) use names::{Point, TableName, View, check_new_name};
 pub(crate) use providers::LakeCatalog;
 
 use crate::error::{Error, Result};
-use crate::log::{Background, history};
+use crate::log::{Background, Snapshot, history};
 use crate::store::{Stores, folder_url, path_of};
 use cache::SnapshotCache;
 
@@ -47,8 +46,18 @@ pub(crate) struct Lake {
     external: RwLock<HashMap<(String, String), Url>>,
     /// Views and tables that were registered in this session, by schema and name.
     registered: RwLock<HashMap<(String, String), Arc<dyn TableProvider>>>,
-    state: OnceLock<Weak<RwLock<SessionState>>>,
+    state: OnceLock<StateSource>,
     background: Background,
+}
+
+/// Where the session's state comes from. It is a closure because whoever holds a lake across an await must be shown to be
+/// `Send`, and the compiler would look through every type of an SQL expression for it, seconds each time.
+struct StateSource(Box<dyn Fn() -> Option<SessionState> + Send + Sync>);
+
+impl std::fmt::Debug for StateSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StateSource")
+    }
 }
 
 /// A table that a statement names: what it is called and where it lies.
@@ -126,7 +135,8 @@ impl Lake {
 
     pub(crate) fn set_state(&self, state: Weak<RwLock<SessionState>>) {
         // A lake belongs to one session, which sets this once.
-        let _ = self.state.set(state);
+        let source = move || state.upgrade().map(|state| state.read().clone());
+        let _ = self.state.set(StateSource(Box::new(source)));
     }
 
     /// The session's state as it is at this moment.
@@ -134,10 +144,8 @@ impl Lake {
     /// # Errors
     /// Where the session is gone.
     pub(crate) fn session_state(&self) -> Result<SessionState> {
-        let state = self.state.get().and_then(Weak::upgrade);
-        state
-            .map(|state| state.read().clone())
-            .ok_or_else(|| Error::new(crate::ErrorKind::Closed, "the session of this lake is closed"))
+        let state = self.state.get().and_then(|source| (source.0)());
+        state.ok_or_else(|| Error::new(crate::ErrorKind::Closed, "the session of this lake is closed"))
     }
 
     /// Where a table of this name lies, whether it exists or not.
@@ -223,7 +231,7 @@ impl Lake {
     ///
     /// # Errors
     /// Where it does not, with names that are near.
-    pub(crate) async fn open_table(&self, id: &TableId) -> Result<DeltaTable> {
+    pub(crate) async fn open_table(&self, id: &TableId) -> Result<Snapshot> {
         match self.snapshots.latest(&id.url).await? {
             Some(table) => Ok(table),
             None => Err(self.missing(id)),
@@ -253,8 +261,8 @@ impl Lake {
     ///
     /// # Errors
     /// Where the table has no such version, or the time is before its first or after its last commit.
-    pub(crate) async fn version_at(&self, table: &DeltaTable, name: &str, point: Point) -> Result<u64> {
-        let latest = table.version().unwrap_or_default();
+    pub(crate) async fn version_at(&self, table: &Snapshot, name: &str, point: Point) -> Result<u64> {
+        let latest = table.version();
         match point {
             Point::Version(version) if version <= latest => Ok(version),
             Point::Version(version) => Err(Error::not_found(format!(
@@ -268,10 +276,10 @@ impl Lake {
     ///
     /// # Errors
     /// As [`Lake::open_table`] and [`Lake::version_at`].
-    pub(crate) async fn open_at(&self, id: &TableId, point: Point) -> Result<DeltaTable> {
+    pub(crate) async fn open_at(&self, id: &TableId, point: Point) -> Result<Snapshot> {
         let latest = self.open_table(id).await?;
         let version = self.version_at(&latest, &id.display(), point).await?;
-        if latest.version() == Some(version) {
+        if latest.version() == version {
             return Ok(latest);
         }
         self.snapshots.at(&id.url, version).await.map_err(|error| {

@@ -100,6 +100,7 @@ impl LakeSchema {
                 id,
                 table,
                 parsed.at.is_some(),
+                false,
             )?))),
         }
     }

@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action, Metadata, Protocol};
 
 use crate::catalog::{Lake, TableId};
-use crate::dml::delta::with_retries;
 use crate::dml::logical_expression;
+use crate::dml::with_retries;
 use crate::error::{Error, Result};
 use crate::log::{Commit, Mode, commit};
 use crate::plan::Running;
@@ -59,12 +59,12 @@ pub(super) async fn alter(
     running: &Running,
     change: impl Fn(&Definition) -> Result<Option<Altered>>,
 ) -> Result<()> {
-    with_retries(lake, id, |mut table| {
+    with_retries(lake, id, |table| {
         let change = &change;
         async move {
             let definition = Definition::of(&table)?;
             let Some(altered) = change(&definition)? else {
-                return Ok(((), table));
+                return Ok(((), None));
             };
             for check in &altered.checks {
                 check_rows(lake, id, &table, check, running).await?;
@@ -77,21 +77,19 @@ pub(super) async fn alter(
                 actions.push(Action::Metadata(altered.metadata));
             }
             if actions.is_empty() {
-                return Ok(((), table));
+                return Ok(((), None));
             }
             let next = Commit {
                 operation: altered.operation,
                 parameters: altered.parameters,
                 metrics: BTreeMap::new(),
                 actions,
-                read_version: table.version(),
+                read_version: Some(table.version()),
                 mode: Mode::Exclusive,
                 statement: Some(statement.to_string()),
             };
-            commit(table.log_store().as_ref(), next).await?;
-            // The commit stands whether or not it can be read back at this moment.
-            let _ = table.update_incremental(None).await;
-            Ok(((), table))
+            let version = commit(table.log_store().as_ref(), next).await?;
+            Ok(((), Some(version)))
         }
     })
     .await
@@ -100,11 +98,11 @@ pub(super) async fn alter(
 async fn check_rows(
     lake: &Arc<Lake>,
     id: &TableId,
-    table: &DeltaTable,
+    table: &Snapshot,
     check: &RowCheck,
     running: &Running,
 ) -> Result<()> {
-    let provider = LakeTable::try_new(lake.clone(), id.clone(), table.clone(), true)?;
+    let provider = LakeTable::try_new(lake.clone(), id.clone(), table.clone(), true, false)?;
     let state = running.state();
     let rows = SessionContext::new_with_state(state.clone()).read_table(Arc::new(provider))?;
     let broken = match check {

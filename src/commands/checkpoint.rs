@@ -52,7 +52,8 @@ impl Command for CheckpointCommand {
     async fn run(&self, _running: Running) -> Result<RecordBatch> {
         let table = self.lake.open_table(&self.id).await?;
         check_writable(&table, &self.id.display())?;
-        let version = table.version().unwrap_or_default();
+        let version = table.version();
+        let table = table.delta_table().await?;
         // The writer blocks its thread.
         let handle = tokio::runtime::Handle::current();
         let write = move || handle.block_on(async { checkpoints::create_checkpoint(&table, None).await });

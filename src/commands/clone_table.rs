@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::array::Int64Array;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action, Add, Metadata, Protocol};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
@@ -23,7 +23,7 @@ use super::create_table::{all_removed, first_commit};
 use super::properties::{self, MAPPING_MODE, is_of_protocol};
 use super::target::NewName;
 use crate::catalog::{Lake, TableId};
-use crate::dml::delta::with_retries;
+use crate::dml::with_retries;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, Mode, check_writable, commit};
 use crate::plan::{Command, Planner, Running, command_plan};
@@ -98,7 +98,7 @@ fn checked_properties(pairs: &[(String, String)]) -> Result<BTreeMap<String, Str
 struct Cloning {
     lake: Arc<Lake>,
     source: TableId,
-    table: DeltaTable,
+    table: Snapshot,
     target: NewName,
     shallow: bool,
     or_replace: bool,
@@ -110,7 +110,7 @@ struct Cloning {
 impl Cloning {
     /// The clone's metadata and protocol: the source's; where it replaces a table, it stays that table, and its protocol is
     /// never lowered.
-    fn actions(&self, standing: Option<&DeltaTable>) -> Result<(Metadata, Protocol)> {
+    fn actions(&self, standing: Option<&Snapshot>) -> Result<(Metadata, Protocol)> {
         let source = Definition::of(&self.table)?;
         let current = standing.map(Definition::of).transpose()?;
         let mut all = source.configuration().clone();
@@ -143,12 +143,7 @@ impl Cloning {
     /// The source's files as the clone refers to them; copied where it has its own.
     async fn files(&self, running: &Running) -> Result<Vec<CopiedFile>> {
         let source = Source::new(&self.lake, &self.source.url)?;
-        let files = self.table.snapshot()?.log_data();
-        #[expect(
-            deprecated,
-            reason = "the action carries all that the log has of a file, which no other view does"
-        )]
-        let adds: Vec<Add> = files.iter().map(|file| file.add_action()).collect();
+        let adds: Vec<Add> = self.table.files().iter().map(|file| file.add.clone()).collect();
         if self.shallow {
             return adds.into_iter().map(|add| source.referred(add)).collect();
         }
@@ -195,7 +190,7 @@ impl Cloning {
             operation: "CLONE",
             parameters: text(&[
                 ("source", self.source.url.to_string()),
-                ("sourceVersion", self.table.version().unwrap_or_default().to_string()),
+                ("sourceVersion", self.table.version().to_string()),
                 ("isShallow", self.shallow.to_string()),
                 ("properties", json!(self.properties).to_string()),
             ]),
@@ -228,7 +223,7 @@ impl Cloning {
     }
 
     async fn replace(&self, files: &[CopiedFile]) -> Result<Counts> {
-        with_retries(&self.lake, &self.target.id, |mut table| async move {
+        with_retries(&self.lake, &self.target.id, |table| async move {
             let (metadata, protocol) = self.actions(Some(&table))?;
             let mut actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
             let removed = all_removed(&table)?;
@@ -249,14 +244,12 @@ impl Cloning {
             let counts = Counts::new(files, self.shallow, &removed);
             actions.extend(removed);
             actions.extend(added);
-            commit(
+            let version = commit(
                 table.log_store().as_ref(),
-                self.commit(actions, &counts, table.version()),
+                self.commit(actions, &counts, Some(table.version())),
             )
             .await?;
-            // The commit stands whether or not it can be read back at this moment.
-            let _ = table.update_incremental(None).await;
-            Ok((counts, table))
+            Ok((counts, Some(version)))
         })
         .await
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
-use deltalake_core::DeltaTable;
 use posixlake_sql::CreateTable;
 
 use super::blueprint::Blueprint;
@@ -27,7 +27,7 @@ pub(super) async fn plan(
     planner: &Planner,
     request: &CreateTable,
     target: NewName,
-    standing: Option<DeltaTable>,
+    standing: Option<Snapshot>,
     text: String,
 ) -> Result<LogicalPlan> {
     let Some(query) = &request.query else {
@@ -57,7 +57,7 @@ pub(super) async fn plan(
     let reference = reference(&target.id);
     let command = CreateAs {
         lake: planner.lake().clone(),
-        replaced: standing.as_ref().and_then(DeltaTable::version),
+        replaced: standing.as_ref().map(Snapshot::version),
         target,
         blueprint,
         or_replace: request.or_replace,
@@ -119,7 +119,7 @@ impl SinkCommand for CreateAs {
             }
             (current, _) => self.blueprint.actions(current.as_ref())?,
         };
-        if current.is_some() && standing.as_ref().and_then(DeltaTable::version) != self.replaced {
+        if current.is_some() && standing.as_ref().map(Snapshot::version) != self.replaced {
             return Err(Error::conflict(format!(
                 "table {} was changed after this statement was planned; nothing was changed: run the statement again",
                 id.display()

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action, DataType, StructType};
 use posixlake_sql::CreateTable;
 use serde_json::json;
@@ -16,7 +16,7 @@ use super::blueprint::{Blueprint, fields};
 use super::create_as;
 use super::target::{NewName, nothing};
 use crate::catalog::{Lake, TableId};
-use crate::dml::delta::with_retries;
+use crate::dml::with_retries;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, Mode, check_writable, commit};
 use crate::plan::{Command, Planner, Running, command_plan};
@@ -68,7 +68,7 @@ struct Creation {
 
 impl Creation {
     /// Whether the table can be made beside what stands.
-    fn check(&self, standing: Option<&DeltaTable>) -> Result<()> {
+    fn check(&self, standing: Option<&Snapshot>) -> Result<()> {
         match (standing, &self.blueprint) {
             (None, None) => Err(Error::not_found(format!(
                 "no Delta table at '{}'; give the columns of a new table, or a query for its rows",
@@ -111,26 +111,24 @@ impl Creation {
     }
 
     async fn replace(&self, blueprint: &Blueprint) -> Result<()> {
-        with_retries(&self.lake, &self.target.id, |mut table| async move {
+        with_retries(&self.lake, &self.target.id, |table| async move {
             let (metadata, protocol) = blueprint.actions(Some(&Definition::of(&table)?))?;
             let mut actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
             actions.extend(all_removed(&table)?);
-            commit(
+            let version = commit(
                 table.log_store().as_ref(),
                 Commit {
                     operation: "CREATE OR REPLACE TABLE",
                     parameters: parameters(blueprint, !self.target.external),
                     metrics: BTreeMap::new(),
                     actions,
-                    read_version: table.version(),
+                    read_version: Some(table.version()),
                     mode: Mode::Exclusive,
                     statement: Some(self.text.clone()),
                 },
             )
             .await?;
-            // The commit stands whether or not it can be read back at this moment.
-            let _ = table.update_incremental(None).await;
-            Ok(((), table))
+            Ok(((), Some(version)))
         })
         .await
     }
@@ -162,12 +160,11 @@ pub(super) async fn first_commit(lake: &Arc<Lake>, id: &TableId, first: Commit, 
 ///
 /// # Errors
 /// Where the table is append-only.
-pub(super) fn all_removed(table: &DeltaTable) -> Result<Vec<Action>> {
+pub(super) fn all_removed(table: &Snapshot) -> Result<Vec<Action>> {
     let removed: Vec<Action> = table
-        .snapshot()?
-        .log_data()
+        .files()
         .iter()
-        .map(|file| Action::Remove(file.remove_action(true)))
+        .map(|file| Action::Remove(file.remove(true)))
         .collect();
     if !removed.is_empty() && Definition::of(table)?.is_on("delta.appendOnly") {
         return Err(Error::invalid(

@@ -8,7 +8,6 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Action;
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -16,14 +15,13 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use posixlake_sql::Fsck;
 use url::Url;
 
-use super::rewrite::remove;
 use crate::catalog::{Lake, TableId};
-use crate::dml::delta::with_retries;
+use crate::dml::with_retries;
 use crate::error::Result;
-use crate::log::{Commit, Mode, check_writable, commit};
+use crate::log::{Commit, DataFile, Mode, Snapshot, check_writable, commit};
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::path_of;
-use crate::table::{LiveFile, data_path, live_files};
+use crate::table::{data_path, live_files};
 
 /// Plans `FSCK REPAIR TABLE`.
 ///
@@ -54,9 +52,9 @@ struct FsckCommand {
 impl FsckCommand {
     /// The files of the table that are not in storage: one listing for those in its folder, a look at each of those
     /// elsewhere.
-    async fn missing(&self, table: &DeltaTable, running: &Running) -> Result<Vec<LiveFile>> {
-        let files = live_files(table)?;
-        let store = table.log_store().object_store(None);
+    async fn missing(&self, table: &Snapshot, running: &Running) -> Result<Vec<Arc<DataFile>>> {
+        let files = live_files(table);
+        let store = table.store();
         let there: HashSet<Path> = store
             .list(None)
             .try_fold(HashSet::new(), |mut paths, meta| {
@@ -85,10 +83,10 @@ impl FsckCommand {
         Ok(missing)
     }
 
-    async fn repair(&self, table: DeltaTable, running: &Running) -> Result<(Vec<LiveFile>, DeltaTable)> {
+    async fn repair(&self, table: Snapshot, running: &Running) -> Result<(Vec<Arc<DataFile>>, Option<u64>)> {
         let missing = self.missing(&table, running).await?;
         if missing.is_empty() {
-            return Ok((missing, table));
+            return Ok((missing, None));
         }
         let paths: Vec<&String> = missing.iter().map(|file| &file.add.path).collect();
         let commit_of = Commit {
@@ -98,16 +96,13 @@ impl FsckCommand {
                 ("numMissingFiles".to_string(), missing.len().to_string()),
                 ("filesRemoved".to_string(), serde_json::json!(paths).to_string()),
             ]),
-            actions: missing
-                .iter()
-                .map(|file| Action::Remove(remove(&file.add, true)))
-                .collect(),
-            read_version: table.version(),
+            actions: missing.iter().map(|file| Action::Remove(file.remove(true))).collect(),
+            read_version: Some(table.version()),
             mode: Mode::Exclusive,
             statement: Some(self.statement.clone()),
         };
-        commit(table.log_store().as_ref(), commit_of).await?;
-        Ok((missing, self.lake.open_table(&self.id).await?))
+        let version = commit(table.log_store().as_ref(), commit_of).await?;
+        Ok((missing, Some(version)))
     }
 }
 

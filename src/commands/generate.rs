@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Add;
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -53,13 +53,13 @@ impl GenerateCommand {
     ///
     /// # Errors
     /// Where a file has a deletion vector.
-    fn manifests(&self, table: &DeltaTable) -> Result<BTreeMap<Path, Vec<String>>> {
+    fn manifests(&self, table: &Snapshot) -> Result<BTreeMap<Path, Vec<String>>> {
         let definition = Definition::of(table)?;
         let mut manifests: BTreeMap<Path, Vec<String>> = BTreeMap::new();
         if definition.partition_columns().is_empty() {
             manifests.insert(manifest(&definition, None), Vec::new());
         }
-        for file in live_files(table)? {
+        for file in live_files(table) {
             if file.add.deletion_vector.is_some() {
                 return Err(Error::unsupported(format!(
                     "table {0} has files with deletion vectors, which readers of manifests do not see: they would read rows \

@@ -11,19 +11,18 @@ use datafusion::common::ToDFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::Ident;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action, Add};
 use posixlake_sql::Optimize;
 use serde_json::{Value, json};
 
-use super::rewrite::{Bin, Story, commit_unchanged_rows, discard, remove, rewrite};
+use super::rewrite::{Bin, Story, commit_unchanged_rows, discard, rewrite};
 use super::show::did_you_mean;
 use crate::catalog::{Lake, TableId};
 use crate::dml::logical_expression;
 use crate::error::{Error, Result};
-use crate::log::check_writable;
+use crate::log::{DataFile, Snapshot, check_writable};
 use crate::plan::{Command, Planner, Running, command_plan};
-use crate::table::{Definition, LiveFile, live_files, partition_rows};
+use crate::table::{Definition, live_files, partition_rows};
 
 /// How often the files are chosen and written anew because others changed them.
 const ATTEMPTS: u32 = 5;
@@ -46,7 +45,7 @@ pub(super) async fn plan(planner: &Planner, optimize: &Optimize, statement: Stri
         statement,
         id,
     };
-    command.selected(&definition, live_files(&table)?)?;
+    command.selected(&definition, live_files(&table))?;
     command_plan("optimize", Arc::new(command))
 }
 
@@ -98,7 +97,7 @@ impl OptimizeCommand {
     ///
     /// # Errors
     /// Where the predicate is not over partition columns.
-    fn selected(&self, definition: &Definition, files: Vec<LiveFile>) -> Result<Vec<LiveFile>> {
+    fn selected(&self, definition: &Definition, files: Vec<Arc<DataFile>>) -> Result<Vec<Arc<DataFile>>> {
         let Some(predicate) = &self.predicate else {
             return Ok(files);
         };
@@ -145,8 +144,8 @@ impl OptimizeCommand {
     }
 
     /// Which files are written together.
-    fn bins(&self, definition: &Definition, files: Vec<LiveFile>) -> Vec<Bin> {
-        let mut partitions: BTreeMap<Vec<(String, Option<String>)>, Vec<LiveFile>> = BTreeMap::new();
+    fn bins(&self, definition: &Definition, files: Vec<Arc<DataFile>>) -> Vec<Bin> {
+        let mut partitions: BTreeMap<Vec<(String, Option<String>)>, Vec<Arc<DataFile>>> = BTreeMap::new();
         for file in files {
             let mut key: Vec<_> = file.add.partition_values.clone().into_iter().collect();
             key.sort();
@@ -166,11 +165,11 @@ impl OptimizeCommand {
         bins
     }
 
-    fn story(&self, rewritten: &[&LiveFile], adds: &[Add]) -> Story {
+    fn story(&self, rewritten: &[&Arc<DataFile>], adds: &[Add]) -> Story {
         let predicate: Vec<&String> = self.predicate.iter().collect();
         let removed: Vec<i64> = rewritten.iter().map(|file| file.add.size).collect();
         let added: Vec<i64> = adds.iter().map(|add| add.size).collect();
-        let deleted: u64 = rewritten.iter().filter(|file| file.deleted > 0).count() as u64;
+        let deleted: u64 = rewritten.iter().filter(|file| file.deleted() > 0).count() as u64;
         Story {
             operation: "OPTIMIZE",
             parameters: BTreeMap::from([
@@ -201,22 +200,22 @@ impl OptimizeCommand {
     }
 
     /// One attempt; none where others changed the files meanwhile.
-    async fn attempt(&self, table: &DeltaTable, running: &Running) -> Result<Option<Value>> {
+    async fn attempt(&self, table: &Snapshot, running: &Running) -> Result<Option<Value>> {
         let definition = Definition::of(table)?;
-        let files = self.selected(&definition, live_files(table)?)?;
+        let files = self.selected(&definition, live_files(table))?;
         let considered = files.len();
         let bins = self.bins(&definition, files);
-        let rewritten: Vec<&LiveFile> = bins.iter().flat_map(|bin| &bin.0).collect();
+        let rewritten: Vec<&Arc<DataFile>> = bins.iter().flat_map(|bin| &bin.0).collect();
         if rewritten.is_empty() {
             return Ok(Some(metrics(&[], &[], 0, considered)));
         }
-        let made = rewrite(table, &bins, &self.zorder, running).await?;
+        let made = rewrite(&self.lake, &self.id, table, &bins, &self.zorder, running).await?;
         let mut actions: Vec<Action> = rewritten
             .iter()
-            .map(|file| Action::Remove(remove(&file.add, false)))
+            .map(|file| Action::Remove(file.remove(false)))
             .collect();
         actions.extend(made.adds.iter().cloned().map(Action::Add));
-        let inputs: Vec<LiveFile> = rewritten.iter().map(|file| (*file).clone()).collect();
+        let inputs: Vec<Arc<DataFile>> = rewritten.iter().map(|file| (*file).clone()).collect();
         let story = self.story(&rewritten, &made.adds);
         match commit_unchanged_rows(&self.lake, &self.id, table, &inputs, &actions, &story).await? {
             Some(_) => Ok(Some(metrics(&rewritten, &made.adds, made.batches, considered))),
@@ -230,14 +229,14 @@ impl OptimizeCommand {
 
 /// Neighbours in time whose rows fit into one file of the target size, and files with many deleted rows: with any, in a
 /// table that has deletion vectors no longer. Other files of the target size are left alone.
-fn compaction(files: Vec<LiveFile>, target: u64, keeps_deleted: bool) -> Vec<Bin> {
-    let size = |file: &LiveFile| u64::try_from(file.add.size).unwrap_or_default();
-    let hollow = |file: &LiveFile| match file.records {
-        Some(records) if records > 0 && keeps_deleted => file.deleted as f64 / records as f64 > DELETED_SHARE,
-        _ => file.deleted > 0,
+fn compaction(files: Vec<Arc<DataFile>>, target: u64, keeps_deleted: bool) -> Vec<Bin> {
+    let size = |file: &Arc<DataFile>| u64::try_from(file.add.size).unwrap_or_default();
+    let hollow = |file: &Arc<DataFile>| match file.records() {
+        Some(records) if records > 0 && keeps_deleted => file.deleted() as f64 / records as f64 > DELETED_SHARE,
+        _ => file.deleted() > 0,
     };
     let mut bins: Vec<Bin> = Vec::new();
-    let mut open: Vec<LiveFile> = Vec::new();
+    let mut open: Vec<Arc<DataFile>> = Vec::new();
     let mut filled: u64 = 0;
     for file in files.into_iter().filter(|file| size(file) < target || hollow(file)) {
         if !open.is_empty() && filled.saturating_add(size(&file)) > target {
@@ -253,7 +252,7 @@ fn compaction(files: Vec<LiveFile>, target: u64, keeps_deleted: bool) -> Vec<Bin
 }
 
 /// The result's metrics, named as Databricks names them.
-fn metrics(removed: &[&LiveFile], added: &[Add], batches: u64, considered: usize) -> Value {
+fn metrics(removed: &[&Arc<DataFile>], added: &[Add], batches: u64, considered: usize) -> Value {
     fn summary(sizes: &[i64]) -> Value {
         let total: i64 = sizes.iter().sum();
         json!({

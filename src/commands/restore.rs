@@ -8,20 +8,18 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action, Add};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 use posixlake_sql::{AsOf, Restore};
 use serde_json::json;
 
-use super::rewrite::remove;
 use crate::catalog::{Lake, Point, TableId};
-use crate::dml::delta::with_retries;
+use crate::dml::with_retries;
 use crate::error::{Error, Result};
-use crate::log::{Commit, Mode, check_writable, commit};
+use crate::log::{Commit, Mode, Snapshot, check_writable, commit, remove};
 use crate::plan::{Command, Planner, Running, command_plan};
-use crate::table::{Definition, LiveFile, data_path, live_files, protocol_for};
+use crate::table::{Definition, data_path, live_files, protocol_for};
 
 /// Plans `RESTORE`.
 ///
@@ -82,11 +80,11 @@ const METRICS: [&str; 6] = [
 ];
 
 impl RestoreCommand {
-    async fn restore(&self, table: DeltaTable, running: &Running) -> Result<(Outcome, DeltaTable)> {
+    async fn restore(&self, table: Snapshot, running: &Running) -> Result<(Outcome, Option<u64>)> {
         let target = self.lake.open_at(&self.id, Point::Version(self.version)).await?;
-        let (now, then) = (live_files(&table)?, live_files(&target)?);
-        let now_keys: HashSet<_> = now.iter().map(LiveFile::key).collect();
-        let then_keys: HashSet<_> = then.iter().map(LiveFile::key).collect();
+        let (now, then) = (live_files(&table), live_files(&target));
+        let now_keys: HashSet<_> = now.iter().map(|file| file.key()).collect();
+        let then_keys: HashSet<_> = then.iter().map(|file| file.key()).collect();
         let restored: Vec<&Add> = then
             .iter()
             .filter(|file| !now_keys.contains(&file.key()))
@@ -109,7 +107,7 @@ impl RestoreCommand {
         ]);
         let mut actions = self.definition(&table, &target)?;
         if actions.is_empty() && restored.is_empty() && removed.is_empty() {
-            return Ok((outcome, table));
+            return Ok((outcome, None));
         }
         if !removed.is_empty() && Definition::of(&table)?.is_on("delta.appendOnly") {
             return Err(Error::invalid(format!(
@@ -136,17 +134,16 @@ impl RestoreCommand {
             parameters: BTreeMap::from([(key.to_string(), value.clone())]),
             metrics: metrics.collect(),
             actions,
-            read_version: table.version(),
+            read_version: Some(table.version()),
             mode: Mode::Exclusive,
             statement: Some(self.statement.clone()),
         };
-        commit(table.log_store().as_ref(), commit_of).await?;
-        let after = self.lake.open_table(&self.id).await?;
-        Ok((outcome, after))
+        let version = commit(table.log_store().as_ref(), commit_of).await?;
+        Ok((outcome, Some(version)))
     }
 
     /// The metadata of the old version where it differs from today's, with a protocol that is no less than today's.
-    fn definition(&self, table: &DeltaTable, target: &DeltaTable) -> Result<Vec<Action>> {
+    fn definition(&self, table: &Snapshot, target: &Snapshot) -> Result<Vec<Action>> {
         let (today, old) = (Definition::of(table)?, Definition::of(target)?);
         if today.metadata() == old.metadata() {
             return Ok(Vec::new());
@@ -169,8 +166,8 @@ impl RestoreCommand {
 
     /// # Errors
     /// Where a file of the old version is gone.
-    async fn check_files(&self, table: &DeltaTable, adds: &[&Add], running: &Running) -> Result<()> {
-        let store = table.log_store().object_store(None);
+    async fn check_files(&self, table: &Snapshot, adds: &[&Add], running: &Running) -> Result<()> {
+        let store = table.store();
         let relative: Vec<String> = adds
             .iter()
             .map(|add| add.path.clone())

@@ -5,14 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::TableProvider;
 use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, ident};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
-use deltalake_core::DeltaTable;
-use deltalake_core::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
-use deltalake_core::kernel::{Action, Add, Remove};
+use deltalake_core::kernel::{Action, Add};
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use tokio::sync::Semaphore;
@@ -21,16 +18,16 @@ use tokio::task::JoinSet;
 use crate::catalog::{Lake, TableId};
 use crate::dml::{FileWriter, conform};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Commit, Mode, commit};
+use crate::log::{Commit, DataFile, Mode, Snapshot, commit};
 use crate::plan::{Progress, Running};
-use crate::table::{Definition, LiveFile, data_path, live_files};
+use crate::table::{Definition, Rows, RowsTable, Selected, data_path, live_files};
 
 /// How often a commit is tried behind those of others.
 const ATTEMPTS: u32 = 100;
 
 /// Files of one partition whose rows are written anew, together.
 #[derive(Debug)]
-pub(super) struct Bin(pub(super) Vec<LiveFile>);
+pub(super) struct Bin(pub(super) Vec<Arc<DataFile>>);
 
 /// What a rewrite made.
 #[derive(Debug, Default)]
@@ -44,24 +41,23 @@ pub(super) struct Rewritten {
 /// # Errors
 /// Where files cannot be read or written, or not all rows came: then nothing that was written stays.
 pub(super) async fn rewrite(
-    table: &DeltaTable,
+    lake: &Arc<Lake>,
+    id: &TableId,
+    table: &Snapshot,
     bins: &[Bin],
     zorder: &[String],
     running: &Running,
 ) -> Result<Rewritten> {
     let definition = Definition::of(table)?;
-    let writer = Arc::new(FileWriter::new(&definition, table.log_store().object_store(None))?);
+    let writer = Arc::new(FileWriter::new(&definition, table.store())?);
+    let rows = Rows::new(lake.stores().clone(), table.clone(), &id.display(), false)?;
     let places = Arc::new(Semaphore::new(running.task.session_config().target_partitions().max(1)));
     let mut tasks = JoinSet::new();
     for bin in bins {
         let context = context(running);
-        table.update_datafusion_session(&context.state())?;
-        let scan = DeltaScanNext::new(
-            Arc::new(table.snapshot()?.snapshot().clone()),
-            DeltaScanConfig::new().with_wrap_partition_values(false),
-        )?
-        .with_adds(bin.0.iter().map(|file| file.add.clone()));
-        let expected: Option<u64> = bin.0.iter().map(LiveFile::live_records).sum();
+        let files = bin.0.iter().cloned().map(|file| Selected { file, hidden: None });
+        let scan = rows.clone().of_files(files.collect()).in_order();
+        let expected: Option<u64> = bin.0.iter().map(|file| file.live_records()).sum();
         let (writer, progress, zorder) = (writer.clone(), running.progress.clone(), zorder.to_vec());
         let places = places.clone();
         tasks.spawn(async move {
@@ -112,9 +108,9 @@ fn context(running: &Running) -> SessionContext {
     context
 }
 
-async fn plan(context: &SessionContext, scan: DeltaScanNext, zorder: &[String]) -> Result<Arc<dyn ExecutionPlan>> {
-    let schema = scan.schema();
-    let mut rows = context.read_table(Arc::new(scan))?;
+async fn plan(context: &SessionContext, scan: Rows, zorder: &[String]) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = scan.schema().clone();
+    let mut rows = context.read_table(Arc::new(RowsTable(scan)))?;
     if !zorder.is_empty() {
         let key = context.udf("zorder_key")?.call(zorder.iter().map(ident).collect());
         rows = rows.sort(vec![key.sort(true, true)])?;
@@ -167,26 +163,10 @@ async fn write(
 }
 
 /// Removes files that no commit will refer to; what cannot be removed is left to VACUUM.
-pub(super) async fn discard(table: &DeltaTable, adds: &[Add]) {
-    let store = table.log_store().object_store(None);
+pub(super) async fn discard(table: &Snapshot, adds: &[Add]) {
+    let store = table.store();
     for add in adds {
         let _ = store.delete(&data_path(&add.path)).await;
-    }
-}
-
-/// The action that takes a file away without changing rows.
-pub(super) fn remove(add: &Add, data_change: bool) -> Remove {
-    Remove {
-        path: add.path.clone(),
-        data_change,
-        deletion_timestamp: Some(chrono::Utc::now().timestamp_millis()),
-        extended_file_metadata: Some(true),
-        partition_values: Some(add.partition_values.clone()),
-        size: Some(add.size),
-        deletion_vector: add.deletion_vector.clone(),
-        tags: add.tags.clone(),
-        base_row_id: add.base_row_id,
-        default_row_commit_version: add.default_row_commit_version,
     }
 }
 
@@ -208,8 +188,8 @@ pub(super) struct Story {
 pub(super) async fn commit_unchanged_rows(
     lake: &Arc<Lake>,
     id: &TableId,
-    table: &DeltaTable,
-    inputs: &[LiveFile],
+    table: &Snapshot,
+    inputs: &[Arc<DataFile>],
     actions: &[Action],
     story: &Story,
 ) -> Result<Option<u64>> {
@@ -220,7 +200,7 @@ pub(super) async fn commit_unchanged_rows(
             parameters: story.parameters.clone(),
             metrics: story.metrics.clone(),
             actions: actions.to_vec(),
-            read_version: latest.version(),
+            read_version: Some(latest.version()),
             mode: Mode::Exclusive,
             statement: Some(story.statement.clone()),
         };
@@ -243,11 +223,10 @@ pub(super) async fn commit_unchanged_rows(
     Ok(None)
 }
 
-fn still_stand(before: &DeltaTable, now: &DeltaTable, inputs: &[LiveFile]) -> Result<bool> {
-    let (before, after) = (before.snapshot()?, now.snapshot()?);
-    if before.metadata() != after.metadata() || before.protocol() != after.protocol() {
+fn still_stand(before: &Snapshot, now: &Snapshot, inputs: &[Arc<DataFile>]) -> Result<bool> {
+    if before.metadata() != now.metadata() || before.protocol() != now.protocol() {
         return Ok(false);
     }
-    let standing: std::collections::HashSet<_> = live_files(now)?.iter().map(LiveFile::key).collect();
+    let standing: std::collections::HashSet<_> = live_files(now).iter().map(|file| file.key()).collect();
     Ok(inputs.iter().all(|file| standing.contains(&file.key())))
 }

@@ -68,7 +68,7 @@ pub(super) async fn table_partitions(planner: &Planner, name: &ObjectName) -> Re
     }
     read(
         "partitions",
-        rows(partitions(&definition, &live_files(&table)?, false)?)?,
+        rows(partitions(&definition, &live_files(&table), false)?)?,
         None,
     )
 }

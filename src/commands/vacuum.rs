@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::array::StringArray;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use chrono::Duration;
 use datafusion::logical_expr::LogicalPlan;
-use deltalake_core::DeltaTable;
 use deltalake_core::operations::vacuum::VacuumMode as Mode;
 use deltalake_core::table::config::TablePropertiesExt;
 use futures::{StreamExt, TryStreamExt};
@@ -76,8 +76,8 @@ impl VacuumCommand {
     ///
     /// # Errors
     /// Where it is shorter than the table's and the session does not allow that.
-    fn retention(&self, table: &DeltaTable) -> Result<(Duration, Duration)> {
-        let of_table = table.snapshot()?.table_config().deleted_file_retention_duration();
+    fn retention(&self, table: &Snapshot) -> Result<(Duration, Duration)> {
+        let of_table = table.properties().deleted_file_retention_duration();
         let of_table = Duration::from_std(of_table).unwrap_or(Duration::MAX);
         let wanted = self.retention.unwrap_or(of_table);
         if self.checked && wanted < of_table {
@@ -94,9 +94,10 @@ impl VacuumCommand {
     }
 
     /// The files to delete, with their sizes.
-    async fn find(&self, table: &DeltaTable, retention: Duration) -> Result<Vec<(Path, u64)>> {
+    async fn find(&self, table: &Snapshot, retention: Duration) -> Result<Vec<(Path, u64)>> {
         let (_, found) = table
-            .clone()
+            .delta_table()
+            .await?
             .vacuum()
             .with_mode(self.mode.clone())
             .with_retention_period(retention)
@@ -111,7 +112,7 @@ impl VacuumCommand {
         paths.sort();
         paths.dedup();
         // The log remembers files for longer than they are there.
-        let store = table.log_store().object_store(None);
+        let store = table.store();
         let looked_at = futures::stream::iter(paths).map(|path| {
             let store = store.clone();
             async move {
@@ -128,7 +129,7 @@ impl VacuumCommand {
 
     async fn commit(
         &self,
-        table: &DeltaTable,
+        table: &Snapshot,
         operation: &'static str,
         parameters: BTreeMap<String, String>,
         metrics: BTreeMap<String, String>,
@@ -138,7 +139,7 @@ impl VacuumCommand {
             parameters,
             metrics,
             actions: Vec::new(),
-            read_version: table.version(),
+            read_version: Some(table.version()),
             mode: log::Mode::Append,
             statement: Some(self.statement.clone()),
         };
@@ -148,13 +149,13 @@ impl VacuumCommand {
     /// Deletes the files between two commits that say so.
     async fn delete(
         &self,
-        table: &DeltaTable,
+        table: &Snapshot,
         files: &[(Path, u64)],
         retention: Duration,
         of_table: Duration,
         running: &Running,
     ) -> Result<()> {
-        let store = table.log_store().object_store(None);
+        let store = table.store();
         let bytes: u64 = files.iter().map(|(_, size)| size).sum();
         let entry = |name: &str, value: String| (name.to_string(), value);
         let begun = BTreeMap::from([

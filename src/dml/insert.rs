@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action, Add, Metadata, Protocol, Remove, Transaction};
 use deltalake_core::logstore::LogStoreRef;
 use futures::StreamExt;
@@ -32,8 +32,6 @@ pub(crate) enum Overwrite {
     DynamicPartitions,
     /// Those of the partitions with these values, which the new rows all have.
     Partition(BTreeMap<String, Option<String>>),
-    /// Those that match the condition, which the new rows must match too.
-    Where(String),
 }
 
 /// The table that the rows make.
@@ -104,21 +102,15 @@ impl InsertCommand {
 
     /// # Errors
     /// [`crate::ErrorKind::Conflict`] where another commit loaded one of the files meanwhile.
-    async fn check_copied(&self, table: Option<&DeltaTable>) -> Result<()> {
+    fn check_copied(&self, table: Option<&Snapshot>) -> Result<()> {
         let (Some(copied), Some(table)) = (&self.copied, table) else {
             return Ok(());
         };
-        if table.version() == copied.as_of {
+        if Some(table.version()) == copied.as_of {
             return Ok(());
         }
-        let log_store = table.log_store();
         for file in &copied.files {
-            let loaded = table
-                .snapshot()?
-                .snapshot()
-                .transaction_version(log_store.as_ref(), &file.app_id)
-                .await?;
-            if loaded.is_some() {
+            if table.transaction(&file.app_id).is_some() {
                 return Err(Error::conflict(format!(
                     "another statement loaded {} first; nothing was changed",
                     file.app_id
@@ -171,13 +163,13 @@ impl InsertCommand {
         })))
     }
 
-    fn removes(&self, table: &DeltaTable, definition: &Definition, adds: &[Add]) -> Result<Vec<Remove>> {
+    fn removes(&self, table: &Snapshot, definition: &Definition, adds: &[Add]) -> Result<Vec<Remove>> {
         let partitions: HashSet<Vec<(String, Option<String>)>> = match &self.overwrite {
             Overwrite::DynamicPartitions => adds.iter().map(|add| sorted(&add.partition_values)).collect(),
             _ => HashSet::new(),
         };
         let wanted = |values: &HashMap<String, Option<String>>| match &self.overwrite {
-            Overwrite::Nothing | Overwrite::Where(_) => self.new_table.is_some(),
+            Overwrite::Nothing => self.new_table.is_some(),
             Overwrite::All => true,
             Overwrite::DynamicPartitions => partitions.contains(&sorted(values)),
             Overwrite::Partition(partition) => partition
@@ -185,10 +177,9 @@ impl InsertCommand {
                 .all(|(column, value)| values.get(definition.physical_name(column)) == Some(value)),
         };
         let mut removes = Vec::new();
-        for file in table.snapshot()?.log_data().iter() {
-            let remove = file.remove_action(true);
-            if wanted(remove.partition_values.as_ref().unwrap_or(&HashMap::new())) {
-                removes.push(remove);
+        for file in table.files().iter() {
+            if wanted(&file.add.partition_values) {
+                removes.push(file.remove(true));
             }
         }
         if !removes.is_empty() && definition.is_on("delta.appendOnly") {
@@ -215,9 +206,6 @@ impl InsertCommand {
             Overwrite::DynamicPartitions => {
                 parameters.insert("dynamicPartitionOverwrite".to_string(), "true".to_string());
             }
-            Overwrite::Where(predicate) => {
-                parameters.insert("predicate".to_string(), predicate.clone());
-            }
             Overwrite::Partition(partition) => {
                 let predicate: Vec<String> = partition
                     .iter()
@@ -235,7 +223,7 @@ impl InsertCommand {
 }
 
 struct Standing {
-    table: Option<DeltaTable>,
+    table: Option<Snapshot>,
     definition: Definition,
     log_store: LogStoreRef,
 }
@@ -267,7 +255,6 @@ impl SinkCommand for InsertCommand {
                     .collect();
                 format!(", replacing partition {}", parts.join("/"))
             }
-            Overwrite::Where(predicate) => format!(", replacing rows where {predicate}"),
         };
         format!("{operation} into {}{how}", self.id.display())
     }
@@ -277,17 +264,6 @@ impl SinkCommand for InsertCommand {
     }
 
     async fn run(&self, input: Arc<dyn ExecutionPlan>, running: Running) -> Result<RecordBatch> {
-        if let (Overwrite::Where(predicate), None) = (&self.overwrite, &self.new_table) {
-            return super::delta::replace_where(
-                &self.lake,
-                &self.id,
-                predicate,
-                input,
-                &running,
-                self.statement.clone(),
-            )
-            .await;
-        }
         let Target::Table(target) = self.target().await? else {
             return count_batch(0);
         };
@@ -296,19 +272,14 @@ impl SinkCommand for InsertCommand {
             definition,
             log_store,
         } = *target;
-        self.check_copied(table.as_ref()).await?;
+        self.check_copied(table.as_ref())?;
         let written = write_input(&self.id, &definition, &log_store, input, &running).await?;
         let mut actions: Vec<Action> = Vec::new();
         if let Some(new) = &self.new_table {
             actions.push(Action::Protocol(new.protocol.clone()));
             actions.push(Action::Metadata(new.metadata.clone()));
         } else if let Some((metadata, protocol)) = &self.evolution {
-            if Some(protocol)
-                != table
-                    .as_ref()
-                    .and_then(|table| table.snapshot().ok())
-                    .map(|state| state.protocol())
-            {
+            if Some(protocol) != table.as_ref().map(Snapshot::protocol) {
                 actions.push(Action::Protocol(protocol.clone()));
             }
             actions.push(Action::Metadata(metadata.clone()));
@@ -351,7 +322,7 @@ impl SinkCommand for InsertCommand {
                 parameters: self.parameters(&definition),
                 metrics,
                 actions,
-                read_version: table.as_ref().and_then(DeltaTable::version),
+                read_version: table.as_ref().map(Snapshot::version),
                 mode: if append { Mode::Append } else { Mode::Exclusive },
                 statement: self.statement.clone(),
             },
@@ -374,8 +345,31 @@ pub(super) async fn write_input(
     running: &Running,
 ) -> Result<Written> {
     let writer = Arc::new(FileWriter::new(definition, log_store.object_store(None))?);
-    let state = running.state();
-    let validator = Arc::new(Validator::new(&state, &id.display(), definition, writer.schema())?);
+    let validator = Validator::new(&running.state(), &id.display(), definition, writer.schema())?;
+    write_partitions(writer, Some(Arc::new(validator)), log_store, input, running).await
+}
+
+/// As [`write_input`], for rows that were the table's already: they were checked when they came.
+///
+/// # Errors
+/// As [`write_input`].
+pub(super) async fn write_rows(
+    definition: &Definition,
+    log_store: &LogStoreRef,
+    input: Arc<dyn ExecutionPlan>,
+    running: &Running,
+) -> Result<Written> {
+    let writer = Arc::new(FileWriter::new(definition, log_store.object_store(None))?);
+    write_partitions(writer, None, log_store, input, running).await
+}
+
+async fn write_partitions(
+    writer: Arc<FileWriter>,
+    validator: Option<Arc<Validator>>,
+    log_store: &LogStoreRef,
+    input: Arc<dyn ExecutionPlan>,
+    running: &Running,
+) -> Result<Written> {
     let mut tasks = JoinSet::new();
     for partition in 0..input.output_partitioning().partition_count() {
         let stream = input.execute(partition, running.task.clone())?;
@@ -419,7 +413,7 @@ pub(super) async fn write_input(
 async fn write_stream(
     mut stream: datafusion::execution::SendableRecordBatchStream,
     writer: Arc<FileWriter>,
-    validator: Arc<Validator>,
+    validator: Option<Arc<Validator>>,
     progress: Progress,
 ) -> Result<Written> {
     let mut files = writer.open();
@@ -430,7 +424,9 @@ async fn write_stream(
                 return Ok(None);
             };
             let batch = conform(&batch?, writer.schema())?;
-            validator.check(&batch)?;
+            if let Some(validator) = &validator {
+                validator.check(&batch)?;
+            }
             let batch = RecordBatch::try_new(writer.schema().clone(), batch.columns().to_vec())?;
             files.write(&writer.to_physical(&batch)?).await?;
             Ok::<_, Error>(Some(batch.num_rows()))

@@ -1,164 +1,78 @@
-//! `MERGE`, and what is one in other words: `UPDATE … FROM` and `DELETE … USING`.
+//! `MERGE`.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::UInt64Array;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
-use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, TableFactor, TableWithJoins};
-use deltalake_core::DeltaTable;
-use deltalake_core::operations::merge::MergeBuilder;
-use posixlake_sql::{Delete, Merge, MergeAction, MergeClause, MergeKind, Update};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, TableFactor};
+use posixlake_sql::{Merge, MergeAction, MergeClause, MergeKind, quote_identifier};
+use serde_json::json;
 
-use super::delta::{commit_properties, data_frame, materialize, session_state, with_retries};
-use super::expression::{
-    Assignments, Scope, assignments, column_named, joined, key_hint, qualified, target_name, with_generated,
-};
-use super::{count_batch, count_schema};
-use crate::catalog::{Lake, TableId, reference};
+use super::change::{Answer, Story};
+use super::lower::{self, Change, DELETED, INSERTED, Lowered, Subject, UPDATED, action};
+use super::names::{column_named, target_name};
+use super::template::{Template, column, quoted};
 use crate::error::{Error, Result};
-use crate::log::check_writable;
-use crate::plan::{Planner, Running, SinkCommand, sink_plan};
-use crate::table::Definition;
+use crate::plan::Planner;
+use crate::table::{Definition, FILE, evolve};
+
+/// The column that says that there is a source row.
+const HERE: &str = "__here";
 
 /// Plans `MERGE`.
 ///
 /// # Errors
-/// Where the table, the source or a column is not there, or an expression cannot be taken.
+/// Where the table, the source or a column is not there, or an expression does not fit.
 pub(crate) async fn plan(planner: &Planner, merge: &Merge, text: String) -> Result<LogicalPlan> {
-    planned(planner, merge, text, Answer::Merge).await
-}
-
-/// Plans `UPDATE … FROM`: each row of the target is updated by the one source row that the condition pairs it with.
-///
-/// # Errors
-/// As [`plan`]; where `FROM` names more than one relation.
-pub(crate) async fn plan_update_from(planner: &Planner, update: &Update, text: String) -> Result<LogicalPlan> {
-    let clause = MergeClause {
-        kind: MergeKind::Matched,
-        predicate: None,
-        action: MergeAction::Update(update.assignments.clone()),
+    let (id, _) = planner.table(&merge.table).await?;
+    let clauses: Vec<String> = merge.clauses.iter().map(describe).collect();
+    let description = format!("MERGE into {} on {} [{}]", id.display(), merge.on, clauses.join(", "));
+    let of_kind = |kind: MergeKind| {
+        let clauses = merge.clauses.iter().filter(|clause| clause.kind == kind);
+        let shown: Vec<_> = clauses
+            .map(|clause| match &clause.predicate {
+                Some(predicate) => {
+                    json!({ "predicate": predicate.to_string(), "actionType": action_type(clause) })
+                }
+                None => json!({ "actionType": action_type(clause) }),
+            })
+            .collect();
+        json!(shown).to_string()
     };
-    let merge = Merge {
-        schema_evolution: false,
-        table: update.table.clone(),
-        alias: update.alias.clone(),
-        source: only_relation("UPDATE … FROM", &update.from)?,
-        on: condition("UPDATE … FROM", update.selection.as_ref())?,
-        clauses: vec![clause],
-    };
-    planned(planner, &merge, text, Answer::Count).await
-}
-
-/// Plans `DELETE … USING`.
-///
-/// # Errors
-/// As [`plan_update_from`].
-pub(crate) async fn plan_delete_using(planner: &Planner, delete: &Delete, text: String) -> Result<LogicalPlan> {
-    let clause = MergeClause {
-        kind: MergeKind::Matched,
-        predicate: None,
-        action: MergeAction::Delete,
-    };
-    let merge = Merge {
-        schema_evolution: false,
-        table: delete.table.clone(),
-        alias: delete.alias.clone(),
-        source: only_relation("DELETE … USING", &delete.using)?,
-        on: condition("DELETE … USING", delete.selection.as_ref())?,
-        clauses: vec![clause],
-    };
-    planned(planner, &merge, text, Answer::Count).await
-}
-
-fn only_relation(statement: &str, relations: &[TableWithJoins]) -> Result<TableFactor> {
-    match relations {
-        [TableWithJoins { relation, joins }] if joins.is_empty() => Ok(relation.clone()),
-        _ => Err(Error::unsupported(format!(
-            "{statement} takes one relation; join them in a subquery: FROM (SELECT … FROM a JOIN b ON …) AS s"
-        ))),
-    }
-}
-
-fn condition(statement: &str, selection: Option<&SqlExpr>) -> Result<SqlExpr> {
-    selection.cloned().ok_or_else(|| {
-        Error::invalid(format!(
-            "{statement} needs a WHERE that pairs its rows with the target's"
-        ))
-    })
-}
-
-/// What a statement answers with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Merge,
-    Count,
-}
-
-/// A clause whose expressions are resolved.
-#[derive(Debug, Clone)]
-struct Clause {
-    kind: MergeKind,
-    predicate: Option<Expr>,
-    action: Action,
-}
-
-#[derive(Debug, Clone)]
-enum Action {
-    Update(Assignments),
-    Insert(Assignments),
-    Delete,
-}
-
-async fn planned(planner: &Planner, merge: &Merge, text: String, answer: Answer) -> Result<LogicalPlan> {
-    let (id, table) = planner.table(&merge.table).await?;
-    check_writable(&table, &id.display())?;
-    let definition = Definition::of(&table)?;
-    let target = target_name(merge.alias.as_ref(), &id.name);
-    let source_name = source_name(&merge.source)?;
-    let source = planner.relation(&merge.source).await?;
-    let source_schema = qualified(source.schema().as_arrow(), &source_name)?;
-    let target_schema = qualified(definition.arrow_schema()?.as_ref(), &target)?;
-    let both = joined(&target_schema, &source_schema)?;
-    let scope = |schema: &DFSchema| Scope {
-        planner,
-        statement: "MERGE",
-        schema: schema.clone(),
-    };
-    let on = scope(&both).resolve(&merge.on)?;
-    let resolver = Resolver {
-        definition: &definition,
-        target: &target,
-        source: &source_name,
-        source_schema: &source_schema,
-        evolution: merge.schema_evolution,
-        planner,
-    };
-    let mut clauses = Vec::new();
-    for clause in &merge.clauses {
-        let scope = match clause.kind {
-            MergeKind::Matched => scope(&both),
-            MergeKind::NotMatched => scope(&source_schema),
-            MergeKind::NotMatchedBySource => scope(&target_schema),
-        };
-        clauses.push(resolver.clause(&scope, clause)?);
-    }
-    let command = MergeCommand {
-        lake: planner.lake().clone(),
-        id: id.clone(),
-        target,
-        source: source_name,
-        on,
-        clauses,
-        evolution: merge.schema_evolution,
+    let story = Story {
+        operation: "MERGE",
+        parameters: BTreeMap::from([
+            ("predicate".to_string(), json!([merge.on.to_string()]).to_string()),
+            ("matchedPredicates".to_string(), of_kind(MergeKind::Matched)),
+            ("notMatchedPredicates".to_string(), of_kind(MergeKind::NotMatched)),
+            (
+                "notMatchedBySourcePredicates".to_string(),
+                of_kind(MergeKind::NotMatchedBySource),
+            ),
+        ]),
         statement: text,
-        answer,
     };
-    sink_plan(reference(&id), source, Arc::new(command))
+    let change = Change::Merge(merge.clone());
+    lower::plan(planner, id, change, story, Answer::Merge, description).await
+}
+
+fn action_type(clause: &MergeClause) -> &'static str {
+    match clause.action {
+        MergeAction::Update(_) | MergeAction::UpdateAll => "update",
+        MergeAction::Insert { .. } | MergeAction::InsertAll => "insert",
+        MergeAction::Delete => "delete",
+    }
+}
+
+fn describe(clause: &MergeClause) -> String {
+    let kind = match clause.kind {
+        MergeKind::Matched => "matched",
+        MergeKind::NotMatched => "not matched",
+        MergeKind::NotMatchedBySource => "not matched by source",
+    };
+    match &clause.predicate {
+        Some(predicate) => format!("{kind} and {predicate}: {}", action_type(clause)),
+        None => format!("{kind}: {}", action_type(clause)),
+    }
 }
 
 fn source_name(source: &TableFactor) -> Result<String> {
@@ -178,85 +92,220 @@ fn source_name(source: &TableFactor) -> Result<String> {
     }
 }
 
+/// A clause in the words of the frame.
+struct Clause {
+    /// When it applies.
+    condition: String,
+    action: i32,
+    /// The column's values; absent where the clause deletes.
+    values: Option<HashMap<String, String>>,
+}
+
+/// The rows of both sides that a clause applies to, with what they become. Each side is read once.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) async fn lower(planner: &Planner, merge: &Merge) -> Result<Lowered> {
+    let mut subject = Subject::open(planner, &merge.table, merge.alias.as_ref()).await?;
+    let source = Source {
+        name: source_name(&merge.source)?,
+        columns: {
+            let rows = planner.relation(&merge.source).await?;
+            rows.schema().as_arrow().clone()
+        },
+    };
+    if source.name == subject.alias {
+        return Err(Error::invalid(format!(
+            "the target and the source are both called {}; give one an alias",
+            source.name
+        )));
+    }
+    let takes_all = |clause: &MergeClause| matches!(clause.action, MergeAction::UpdateAll | MergeAction::InsertAll);
+    if merge.schema_evolution && merge.clauses.iter().any(takes_all) {
+        subject.evolution = evolve(&subject.definition, &source.columns)?;
+        if let Some((metadata, protocol)) = &subject.evolution {
+            subject.next = Definition::new(metadata.clone(), protocol.clone())?;
+        }
+    }
+    let has = |kind: MergeKind| merge.clauses.iter().any(|clause| clause.kind == kind);
+    let (inserts, by_source) = (has(MergeKind::NotMatched), has(MergeKind::NotMatchedBySource));
+    let mut template = Template::default();
+    let mut clauses = Vec::new();
+    for clause in &merge.clauses {
+        let resolver = Resolver {
+            subject: &subject,
+            source: &source,
+            evolution: merge.schema_evolution,
+        };
+        clauses.push(resolver.clause(&mut template, clause, inserts, by_source)?);
+    }
+    let (target, on) = (subject.rows(), template.expression(&merge.on));
+    let relation = template.relation(&merge.source);
+    let relation = if by_source {
+        format!(
+            "(SELECT *, TRUE AS {} FROM {relation}) AS {}",
+            quoted(HERE),
+            quote_identifier(&source.name)
+        )
+    } else {
+        relation
+    };
+    let join = match (inserts, by_source) {
+        (false, false) => format!("{relation} JOIN {target}"),
+        (true, false) => format!("{relation} LEFT JOIN {target}"),
+        (false, true) => format!("{target} LEFT JOIN {relation}"),
+        (true, true) => format!("{relation} FULL JOIN {target}"),
+    };
+    let mut columns = subject.leading(&choice(&clauses, |clause| action(clause.action)));
+    let mut given = Vec::new();
+    for field in subject
+        .next
+        .fields()
+        .filter(|field| !subject.is_generated(field.name()))
+    {
+        let value = |clause: &Clause| match &clause.values {
+            Some(values) => values.get(field.name()).cloned().unwrap_or_else(|| "NULL".to_string()),
+            None => "NULL".to_string(),
+        };
+        let mut known: Vec<String> = clauses
+            .iter()
+            .filter(|clause| clause.values.is_some())
+            .map(value)
+            .collect();
+        known.dedup();
+        let value = match known.as_slice() {
+            [] => "NULL".to_string(),
+            // Whatever clause applies, the value is the same; a row that goes needs none.
+            [one] => one.clone(),
+            _ => choice(&clauses, value),
+        };
+        columns.push(format!("{value} AS \"__new_{}\"", given.len()));
+        given.push(field.name().clone());
+    }
+    let frame = format!(
+        "SELECT * FROM (SELECT {} FROM {join} ON {on}) AS __change WHERE {} IS NOT NULL",
+        columns.join(", "),
+        quoted("__action")
+    );
+    subject.plan(planner, template, &frame, Some(&given)).await
+}
+
+/// What the first clause that applies has.
+fn choice(clauses: &[Clause], part: impl Fn(&Clause) -> String) -> String {
+    match clauses {
+        [only] if only.condition == "TRUE" => part(only),
+        _ => {
+            let branches: Vec<String> = clauses
+                .iter()
+                .map(|clause| format!("WHEN {} THEN {}", clause.condition, part(clause)))
+                .collect();
+            format!("CASE {} END", branches.join(" "))
+        }
+    }
+}
+
+struct Source {
+    name: String,
+    columns: arrow::datatypes::Schema,
+}
+
+impl Source {
+    fn column(&self, name: &str) -> Option<String> {
+        let mut fields = self.columns.fields().iter();
+        let found = fields.find(|field| field.name().eq_ignore_ascii_case(name))?;
+        Some(column(&self.name, found.name()))
+    }
+}
+
 struct Resolver<'a> {
-    planner: &'a Planner,
-    definition: &'a Definition,
-    target: &'a str,
-    source: &'a str,
-    source_schema: &'a DFSchema,
+    subject: &'a Subject,
+    source: &'a Source,
     evolution: bool,
 }
 
 impl Resolver<'_> {
-    fn clause(&self, scope: &Scope<'_>, clause: &MergeClause) -> Result<Clause> {
-        let predicate = clause
-            .predicate
-            .as_ref()
-            .map(|predicate| scope.resolve(predicate))
-            .transpose()?;
-        let action = match &clause.action {
-            MergeAction::Delete => Action::Delete,
-            MergeAction::Update(set) => Action::Update(assignments(scope, self.definition, self.target, set)?),
-            MergeAction::UpdateAll => {
-                let all = self.all_columns("UPDATE SET *")?;
-                Action::Update(with_generated(self.planner, self.definition, self.target, all)?)
+    fn clause(&self, template: &mut Template, clause: &MergeClause, inserts: bool, by_source: bool) -> Result<Clause> {
+        let in_target = format!("{} IS NOT NULL", self.subject.column(FILE));
+        let in_source = format!("{} IS NOT NULL", column(&self.source.name, HERE));
+        let mut conditions = match clause.kind {
+            MergeKind::Matched => [inserts.then_some(in_target), by_source.then_some(in_source)],
+            MergeKind::NotMatched => [Some(format!("{} IS NULL", self.subject.column(FILE))), None],
+            MergeKind::NotMatchedBySource => [Some(format!("{} IS NULL", column(&self.source.name, HERE))), None],
+        }
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
+        conditions.extend(
+            clause
+                .predicate
+                .as_ref()
+                .map(|predicate| template.expression(predicate)),
+        );
+        if conditions.is_empty() {
+            conditions.push("TRUE".to_string());
+        }
+        let (action, values) = match &clause.action {
+            MergeAction::Delete => (DELETED, None),
+            MergeAction::Update(set) => {
+                let assigned = self.subject.assigned(set)?;
+                let assigned = assigned
+                    .iter()
+                    .map(|(name, value)| (name.clone(), template.expression(value)));
+                (UPDATED, Some(self.updated(assigned.collect())))
             }
-            MergeAction::InsertAll => Action::Insert(self.all_columns("INSERT *")?),
-            MergeAction::Insert { columns, values } => Action::Insert(self.insert(scope, columns, values)?),
+            MergeAction::UpdateAll => (UPDATED, Some(self.updated(self.all_columns("UPDATE SET *")?))),
+            MergeAction::InsertAll => (INSERTED, Some(self.all_columns("INSERT *")?)),
+            MergeAction::Insert { columns, values } => (INSERTED, Some(self.inserted(template, columns, values)?)),
         };
         Ok(Clause {
-            kind: clause.kind,
-            predicate,
+            condition: conditions.join(" AND "),
             action,
+            values,
         })
     }
 
+    /// Assigned columns, and the others as they are.
+    fn updated(&self, mut values: HashMap<String, String>) -> HashMap<String, String> {
+        for field in self.subject.definition.fields() {
+            values
+                .entry(field.name().clone())
+                .or_insert_with(|| self.subject.column(field.name()));
+        }
+        values
+    }
+
     /// Every column of the target with the source's of the same name; with schema evolution, the source's others too.
-    fn all_columns(&self, what: &str) -> Result<Assignments> {
-        let generated: Vec<String> = self.definition.generated().into_iter().map(|(name, _)| name).collect();
-        let mut all = Assignments::new();
-        let in_source = |name: &str| {
-            let fields = self.source_schema.fields();
-            fields
-                .iter()
-                .find(|field| field.name().eq_ignore_ascii_case(name))
-                .map(|field| field.name().clone())
-        };
-        let from_source = |name: String| Expr::Column(Column::new(Some(self.source), name));
-        for field in self.definition.fields() {
-            match in_source(field.name()) {
-                Some(name) => all.push((field.name().clone(), from_source(name))),
-                None if self.evolution || generated.contains(field.name()) => {}
+    fn all_columns(&self, what: &str) -> Result<HashMap<String, String>> {
+        let mut all = HashMap::new();
+        for field in self.subject.next.fields() {
+            let name = field.name();
+            match self.source.column(name) {
+                Some(value) => {
+                    all.insert(name.clone(), value);
+                }
+                None if self.evolution || self.subject.is_generated(name) => {}
                 None => {
                     return Err(Error::schema(format!(
-                        "{what}: the source has no column {}; name the columns, or say WITH SCHEMA EVOLUTION",
-                        field.name()
+                        "{what}: the source has no column {name}; name the columns, or say WITH SCHEMA EVOLUTION"
                     )));
-                }
-            }
-        }
-        if self.evolution {
-            for field in self.source_schema.fields() {
-                let known = self
-                    .definition
-                    .fields()
-                    .any(|own| own.name().eq_ignore_ascii_case(field.name()));
-                if !known {
-                    all.push((field.name().clone(), from_source(field.name().clone())));
                 }
             }
         }
         Ok(all)
     }
 
-    fn insert(&self, scope: &Scope<'_>, columns: &[Ident], values: &[SqlExpr]) -> Result<Assignments> {
+    fn inserted(
+        &self,
+        template: &mut Template,
+        columns: &[Ident],
+        values: &[SqlExpr],
+    ) -> Result<HashMap<String, String>> {
+        let definition = &self.subject.definition;
         let names: Vec<String> = if columns.is_empty() {
-            self.definition.fields().map(|field| field.name().clone()).collect()
+            definition.fields().map(|field| field.name().clone()).collect()
         } else {
-            columns
-                .iter()
-                .map(|ident| column_named(self.definition, ident))
-                .collect::<Result<_>>()?
+            let named = columns.iter().map(|ident| column_named(definition, ident));
+            named.collect::<Result<_>>()?
         };
         if names.len() != values.len() {
             return Err(Error::schema(format!(
@@ -265,181 +314,13 @@ impl Resolver<'_> {
                 values.len()
             )));
         }
-        let mut resolved = Assignments::new();
+        let mut inserted = HashMap::new();
         for (name, value) in names.into_iter().zip(values) {
-            if resolved.iter().any(|(known, _)| *known == name) {
+            self.subject.check_given(&name, value)?;
+            if inserted.insert(name.clone(), template.expression(value)).is_some() {
                 return Err(Error::invalid(format!("INSERT names column {name} twice")));
             }
-            resolved.push((name, scope.resolve(value)?));
         }
-        Ok(resolved)
+        Ok(inserted)
     }
-}
-
-#[derive(Debug)]
-struct MergeCommand {
-    lake: Arc<Lake>,
-    id: TableId,
-    target: String,
-    source: String,
-    on: Expr,
-    clauses: Vec<Clause>,
-    evolution: bool,
-    statement: String,
-    answer: Answer,
-}
-
-fn merge_schema() -> SchemaRef {
-    let names = [
-        "num_affected_rows",
-        "num_updated_rows",
-        "num_deleted_rows",
-        "num_inserted_rows",
-    ];
-    Arc::new(Schema::new(
-        names.map(|name| Field::new(name, DataType::UInt64, false)).to_vec(),
-    ))
-}
-
-impl MergeCommand {
-    fn builder(&self, mut builder: MergeBuilder) -> Result<MergeBuilder> {
-        for clause in &self.clauses {
-            let predicate = clause.predicate.clone();
-            let column = |name: &String| Column::new(Some(self.target.as_str()), name);
-            builder = match (&clause.action, clause.kind) {
-                (Action::Update(set), kind) => {
-                    let build = |mut update: deltalake_core::operations::merge::UpdateBuilder| {
-                        if let Some(predicate) = predicate {
-                            update = update.predicate(predicate);
-                        }
-                        set.iter().fold(update, |update, (name, value)| {
-                            update.update(column(name), value.clone())
-                        })
-                    };
-                    match kind {
-                        MergeKind::Matched => builder.when_matched_update(build)?,
-                        _ => builder.when_not_matched_by_source_update(build)?,
-                    }
-                }
-                (Action::Insert(values), _) => builder.when_not_matched_insert(|mut insert| {
-                    if let Some(predicate) = predicate {
-                        insert = insert.predicate(predicate);
-                    }
-                    values
-                        .iter()
-                        .fold(insert, |insert, (name, value)| insert.set(column(name), value.clone()))
-                })?,
-                (Action::Delete, kind) => {
-                    let build = |delete: deltalake_core::operations::merge::DeleteBuilder| match predicate {
-                        Some(predicate) => delete.predicate(predicate),
-                        None => delete,
-                    };
-                    match kind {
-                        MergeKind::Matched => builder.when_matched_delete(build)?,
-                        _ => builder.when_not_matched_by_source_delete(build)?,
-                    }
-                }
-            };
-        }
-        Ok(builder)
-    }
-}
-
-#[async_trait]
-impl SinkCommand for MergeCommand {
-    fn describe(&self) -> String {
-        let clauses: Vec<String> = self
-            .clauses
-            .iter()
-            .map(|clause| {
-                let kind = match clause.kind {
-                    MergeKind::Matched => "matched",
-                    MergeKind::NotMatched => "not matched",
-                    MergeKind::NotMatchedBySource => "not matched by source",
-                };
-                let action = match clause.action {
-                    Action::Update(_) => "update",
-                    Action::Insert(_) => "insert",
-                    Action::Delete => "delete",
-                };
-                match &clause.predicate {
-                    Some(predicate) => format!("{kind} and {predicate}: {action}"),
-                    None => format!("{kind}: {action}"),
-                }
-            })
-            .collect();
-        format!(
-            "MERGE into {} on {} [{}]",
-            self.id.display(),
-            self.on,
-            clauses.join(", ")
-        )
-    }
-
-    fn schema(&self) -> SchemaRef {
-        match self.answer {
-            Answer::Merge => merge_schema(),
-            Answer::Count => count_schema(),
-        }
-    }
-
-    async fn run(&self, input: Arc<dyn ExecutionPlan>, running: Running) -> Result<RecordBatch> {
-        let state = session_state(&running);
-        let source = Arc::new(materialize(input, &running).await?);
-        let metrics = with_retries(&self.lake, &self.id, |table: DeltaTable| {
-            let key = Definition::of(&table)
-                .map(|definition| key_hint(&definition))
-                .unwrap_or_default();
-            let builder = data_frame(&state, source.clone()).and_then(|source| {
-                self.builder(
-                    table
-                        .merge(source, self.on.clone())
-                        .with_source_alias(&self.source)
-                        .with_target_alias(&self.target)
-                        .with_merge_schema(self.evolution)
-                        .with_session_state(Arc::new(state.clone()))
-                        .with_commit_properties(commit_properties(Some(&self.statement))),
-                )
-            });
-            async move {
-                let (table, metrics) = builder?.await.map_err(|error| explain(error.into(), &key))?;
-                Ok((metrics, table))
-            }
-        })
-        .await?;
-        let (updated, deleted, inserted) = (
-            metrics.num_target_rows_updated as u64,
-            metrics.num_target_rows_deleted as u64,
-            metrics.num_target_rows_inserted as u64,
-        );
-        let affected = updated + deleted + inserted;
-        running
-            .progress
-            .rows
-            .add(usize::try_from(affected).unwrap_or(usize::MAX));
-        match self.answer {
-            Answer::Count => count_batch(affected),
-            Answer::Merge => {
-                let columns =
-                    [affected, updated, deleted, inserted].map(|count| Arc::new(UInt64Array::from(vec![count])) as _);
-                Ok(RecordBatch::try_new(merge_schema(), columns.to_vec())?)
-            }
-        }
-    }
-}
-
-/// Says in the statement's words what the builder found.
-fn explain(error: Error, key: &str) -> Error {
-    let message = error.message().to_lowercase();
-    if message.contains("multiple source rows")
-        || message.contains("matched multiple")
-        || message.contains("ambiguous merge")
-    {
-        return Error::constraint(format!(
-            "more than one source row matches a row of the target{key}: {}; make the source's key unique",
-            error.message()
-        ))
-        .with_source(error);
-    }
-    error
 }

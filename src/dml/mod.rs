@@ -1,14 +1,25 @@
 //! Changes of rows: rows in, actions out.
 
+mod apply;
+mod change;
+mod change_data;
+mod collect;
 pub(crate) mod delete;
-pub(crate) mod delta;
-mod expression;
 mod insert;
+mod lower;
 pub(crate) mod merge;
+mod names;
+mod replace;
+mod retry;
+mod target;
+mod template;
+mod touched;
 pub(crate) mod update;
 mod validate;
 mod write;
 
 pub(crate) use insert::{InsertCommand, NewTable, Overwrite};
+pub(crate) use replace::plan_replace;
+pub(crate) use retry::with_retries;
 pub(crate) use validate::logical_expression;
 pub(crate) use write::{FileWriter, conform, count_batch, count_schema};

@@ -1,107 +1,81 @@
 //! `UPDATE`.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
-use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
 use posixlake_sql::Update;
 
-use super::delta::{commit_properties, session_state, with_retries};
-use super::expression::{Assignments, Scope, assignments, qualified, target_name, unqualified};
-use super::{count_batch, count_schema, merge};
-use crate::catalog::{Lake, TableId};
-use crate::error::Result;
-use crate::log::check_writable;
-use crate::plan::{Command, Planner, Running, command_plan};
-use crate::table::Definition;
+use super::change::{Answer, Story};
+use super::lower::{self, Change, Lowered, Subject, UPDATED, action};
+use super::template::Template;
+use crate::error::{Error, Result};
+use crate::plan::Planner;
 
 /// Plans `UPDATE`.
 ///
 /// # Errors
-/// Where the table or a column is not there, or an expression cannot be taken.
+/// Where the table or a column is not there, or an expression does not fit.
 pub(crate) async fn plan(planner: &Planner, update: &Update, text: String) -> Result<LogicalPlan> {
-    if !update.from.is_empty() {
-        return merge::plan_update_from(planner, update, text).await;
+    let (id, _) = planner.table(&update.table).await?;
+    if !update.from.is_empty() && update.selection.is_none() {
+        return Err(Error::invalid(
+            "UPDATE … FROM needs a WHERE that pairs its rows with the target's",
+        ));
     }
-    let (id, table) = planner.table(&update.table).await?;
-    check_writable(&table, &id.display())?;
-    let definition = Definition::of(&table)?;
-    let target = target_name(update.alias.as_ref(), &id.name);
-    let schema = qualified(definition.arrow_schema()?.as_ref(), &target)?;
-    let scope = Scope {
-        planner,
-        statement: "UPDATE",
-        schema,
+    let set: Vec<String> = update
+        .assignments
+        .iter()
+        .map(|assignment| {
+            let path: Vec<String> = assignment.target.iter().map(ToString::to_string).collect();
+            format!("{} = {}", path.join("."), assignment.value)
+        })
+        .collect();
+    let condition = match &update.selection {
+        Some(condition) => format!(" where {condition}"),
+        None => ", all rows".to_string(),
     };
-    let predicate = match &update.selection {
-        Some(selection) => Some(unqualified(scope.resolve(selection)?)?),
-        None => None,
-    };
-    let assignments = assignments(&scope, &definition, &target, &update.assignments)?
-        .into_iter()
-        .map(|(column, value)| Ok((column, unqualified(value)?)))
-        .collect::<Result<_>>()?;
-    let command = UpdateCommand {
-        lake: planner.lake().clone(),
-        id,
-        predicate,
-        assignments,
+    let description = format!("UPDATE {} set {}{condition}", id.display(), set.join(", "));
+    let predicate = update.selection.as_ref().map(ToString::to_string);
+    let story = Story {
+        operation: "UPDATE",
+        parameters: predicate
+            .map(|predicate| ("predicate".to_string(), predicate))
+            .into_iter()
+            .collect::<BTreeMap<_, _>>(),
         statement: text,
     };
-    command_plan("update", Arc::new(command))
+    let change = Change::Update(update.clone());
+    lower::plan(planner, id, change, story, Answer::Count, description).await
 }
 
-#[derive(Debug)]
-struct UpdateCommand {
-    lake: Arc<Lake>,
-    id: TableId,
-    predicate: Option<Expr>,
-    assignments: Assignments,
-    statement: String,
-}
-
-#[async_trait]
-impl Command for UpdateCommand {
-    fn describe(&self) -> String {
-        let set: Vec<String> = self
-            .assignments
-            .iter()
-            .map(|(column, value)| format!("{column} = {value}"))
-            .collect();
-        let condition = match &self.predicate {
-            Some(predicate) => format!(" where {predicate}"),
-            None => ", all rows".to_string(),
+/// The rows that an `UPDATE` is about, with what they become.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) async fn lower(planner: &Planner, update: &Update) -> Result<Lowered> {
+    let subject = Subject::open(planner, &update.table, update.alias.as_ref()).await?;
+    let assigned = subject.assigned(&update.assignments)?;
+    let mut template = Template::default();
+    let mut columns = subject.leading(&action(UPDATED));
+    let mut given = Vec::new();
+    for field in subject.next.fields() {
+        let name = field.name();
+        if subject.is_generated(name) {
+            continue;
+        }
+        let value = match assigned.get(name) {
+            Some(value) => template.expression(value),
+            None => subject.column(name),
         };
-        format!("UPDATE {} set {}{condition}", self.id.display(), set.join(", "))
+        columns.push(format!("{value} AS \"__new_{}\"", given.len()));
+        given.push(name.clone());
     }
-
-    fn schema(&self) -> SchemaRef {
-        count_schema()
-    }
-
-    async fn run(&self, running: Running) -> Result<RecordBatch> {
-        let state = Arc::new(session_state(&running));
-        let count = with_retries(&self.lake, &self.id, |table| {
-            let mut builder = table
-                .update()
-                .with_session_state(state.clone())
-                .with_commit_properties(commit_properties(Some(&self.statement)));
-            if let Some(predicate) = &self.predicate {
-                builder = builder.with_predicate(predicate.clone());
-            }
-            for (column, value) in &self.assignments {
-                builder = builder.with_update(Column::new_unqualified(column), value.clone());
-            }
-            async move {
-                let (table, metrics) = builder.await?;
-                Ok((metrics.num_updated_rows as u64, table))
-            }
-        })
-        .await?;
-        running.progress.rows.add(usize::try_from(count).unwrap_or(usize::MAX));
-        count_batch(count)
-    }
+    let mut from = vec![subject.rows()];
+    from.extend(template.relations(&update.from));
+    let condition = match &update.selection {
+        Some(condition) => format!(" WHERE {}", template.expression(condition)),
+        None => String::new(),
+    };
+    let frame = format!("SELECT {} FROM {}{condition}", columns.join(", "), from.join(", "));
+    subject.plan(planner, template, &frame, Some(&given)).await
 }

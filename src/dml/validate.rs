@@ -95,7 +95,7 @@ impl Validator {
                 return Err(Error::constraint(format!(
                     "column {path} of table {} is NOT NULL; the row {} has none",
                     self.table,
-                    self.show(batch, row)
+                    show(batch, row)
                 )));
             }
         }
@@ -108,35 +108,36 @@ impl Validator {
                 return Err(Error::constraint(format!(
                     "{what} of table {} does not hold for the row {}",
                     self.table,
-                    self.show(batch, row)
+                    show(batch, row)
                 )));
             }
         }
         Ok(())
     }
+}
 
-    fn show(&self, batch: &RecordBatch, row: usize) -> String {
-        let options = FormatOptions::default().with_null("NULL");
-        let mut parts: Vec<String> = self
-            .schema
-            .fields()
-            .iter()
-            .zip(batch.columns())
-            .take(SHOWN_COLUMNS)
-            .map(|(field, column)| {
-                let value = ArrayFormatter::try_new(column, &options).map(|format| format.value(row).to_string());
-                let mut value = value.unwrap_or_default();
-                if value.chars().count() > 40 {
-                    value = value.chars().take(40).chain("…".chars()).collect();
-                }
-                format!("{} = {value}", field.name())
-            })
-            .collect();
-        if batch.num_columns() > SHOWN_COLUMNS {
-            parts.push("…".to_string());
-        }
-        format!("({})", parts.join(", "))
+/// A row as an error shows it: its first columns with their names.
+pub(super) fn show(batch: &RecordBatch, row: usize) -> String {
+    let options = FormatOptions::default().with_null("NULL");
+    let schema = batch.schema();
+    let mut parts: Vec<String> = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .take(SHOWN_COLUMNS)
+        .map(|(field, column)| {
+            let value = ArrayFormatter::try_new(column, &options).map(|format| format.value(row).to_string());
+            let mut value = value.unwrap_or_default();
+            if value.chars().count() > 40 {
+                value = value.chars().take(40).chain("…".chars()).collect();
+            }
+            format!("{} = {value}", field.name())
+        })
+        .collect();
+    if batch.num_columns() > SHOWN_COLUMNS {
+        parts.push("…".to_string());
     }
+    format!("({})", parts.join(", "))
 }
 
 /// The first NULL in a column that is not nullable, also inside structs, lists and maps; a NULL parent hides its children.

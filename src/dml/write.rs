@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt64Array, make_array};
+use arrow::array::UInt64Array;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use delta_kernel::table_features::ColumnMappingMode;
 use deltalake_core::datafile::writer::{DeltaWriter, WriterConfig};
@@ -16,7 +16,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
-use crate::table::Definition;
+use crate::table::{Definition, relabel};
 
 /// The result of `INSERT`, `UPDATE` and `DELETE`.
 pub(crate) fn count_schema() -> SchemaRef {
@@ -108,38 +108,10 @@ impl FileWriter {
             .columns()
             .iter()
             .zip(self.physical.fields())
-            .map(|(column, field)| rename(column, field.data_type()))
+            .map(|(column, field)| relabel(column, field.data_type()))
             .collect::<Result<Vec<_>>>()?;
         Ok(RecordBatch::try_new(self.physical.clone(), columns)?)
     }
-}
-
-/// Gives an array's nested fields the names of `data_type`, which is of the same shape.
-fn rename(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
-    fn retype(data: arrow::array::ArrayData, data_type: &DataType) -> Result<arrow::array::ArrayData> {
-        let children: Vec<&FieldRef> = match data_type {
-            DataType::Struct(fields) => fields.iter().collect(),
-            DataType::List(item) | DataType::LargeList(item) | DataType::Map(item, _) => vec![item],
-            _ => Vec::new(),
-        };
-        let child_data = data
-            .child_data()
-            .iter()
-            .zip(&children)
-            .map(|(child, field)| retype(child.clone(), field.data_type()))
-            .collect::<Result<Vec<_>>>()?;
-        let builder = data.into_builder().data_type(data_type.clone());
-        let builder = if children.is_empty() {
-            builder
-        } else {
-            builder.child_data(child_data)
-        };
-        Ok(builder.build()?)
-    }
-    if array.data_type() == data_type {
-        return Ok(array.clone());
-    }
-    Ok(make_array(retype(array.to_data(), data_type)?))
 }
 
 fn writer_properties(definition: &Definition) -> Result<WriterProperties> {

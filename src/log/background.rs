@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use url::Url;
 
+use super::Snapshot;
+
 /// The commits between two checkpoints where the table does not say, as in Spark.
 const CHECKPOINT_INTERVAL: u64 = 10;
 
@@ -21,11 +23,11 @@ pub(crate) struct Background {
 
 impl Background {
     /// Looks at a version that was just committed, and starts what is due.
-    pub(crate) fn after_commit(&self, table: &DeltaTable, version: u64) {
+    pub(crate) fn after_commit(&self, table: &Snapshot, version: u64) {
         if version == 0 || !version.is_multiple_of(interval(table)) {
             return;
         }
-        let url = table.log_store().root_url().clone();
+        let url = table.url().clone();
         if !self.busy.lock().insert(url.clone()) {
             return;
         }
@@ -48,14 +50,10 @@ impl Background {
     }
 }
 
-fn interval(table: &DeltaTable) -> u64 {
-    let configured = table.snapshot().ok().and_then(|snapshot| {
-        snapshot
-            .metadata()
-            .configuration()
-            .get("delta.checkpointInterval")
-            .and_then(|value| value.parse().ok())
-    });
+fn interval(table: &Snapshot) -> u64 {
+    let configured = table
+        .property("delta.checkpointInterval")
+        .and_then(|value| value.parse().ok());
     configured
         .filter(|interval| *interval > 0)
         .unwrap_or(CHECKPOINT_INTERVAL)

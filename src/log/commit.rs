@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::Utc;
-use deltalake_core::DeltaTable;
-use deltalake_core::kernel::transaction::{PROTOCOL, TransactionError};
 use deltalake_core::kernel::{Action, IsolationLevel};
 use deltalake_core::logstore::LogStore;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
@@ -210,26 +208,4 @@ pub(super) fn parse_lines(bytes: &[u8]) -> Vec<Value> {
 /// The engine as `DESCRIBE HISTORY` shows it.
 fn engine_info() -> String {
     format!("posixlake/{}", env!("CARGO_PKG_VERSION"))
-}
-
-/// Refuses tables whose protocol asks for what this writer does not do.
-///
-/// # Errors
-/// [`ErrorKind::Unsupported`] with the names of the features.
-pub(crate) fn check_writable(table: &DeltaTable, name: &str) -> Result<()> {
-    let snapshot = table.snapshot()?.snapshot();
-    match PROTOCOL.can_write_to(snapshot) {
-        Ok(()) => Ok(()),
-        Err(TransactionError::UnsupportedTableFeatures(features)) => {
-            let mut names: Vec<String> = features.iter().map(ToString::to_string).collect();
-            names.sort();
-            Err(Error::unsupported(format!(
-                "table {name} cannot be written: it uses the table feature{} {}, which posixlake does not write yet; it \
-                 can be read",
-                if names.len() == 1 { "" } else { "s" },
-                names.join(", ")
-            )))
-        }
-        Err(error) => Err(Error::unsupported(format!("table {name} cannot be written: {error}")).with_source(error)),
-    }
 }

@@ -1,14 +1,13 @@
 //! What the log says of its commits: versions, times, operations.
 
 use chrono::{DateTime, TimeZone, Utc};
-use deltalake_core::DeltaTable;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Map, Value};
 
 use super::commit::parse_lines;
-use super::{FOLDER, commit_path};
+use super::{FOLDER, Snapshot, commit_path};
 use crate::catalog::show_time;
 use crate::error::{Error, Result};
 
@@ -36,9 +35,9 @@ pub(crate) struct CommitRecord {
 ///
 /// # Errors
 /// Where the store fails.
-pub(crate) async fn commit_files(table: &DeltaTable) -> Result<Vec<CommitFile>> {
-    let latest = table.version().unwrap_or_default();
-    let store = table.log_store().object_store(None);
+pub(crate) async fn commit_files(table: &Snapshot) -> Result<Vec<CommitFile>> {
+    let latest = table.version();
+    let store = table.store();
     let mut files: Vec<CommitFile> = store
         .list(Some(&Path::from(FOLDER)))
         .try_filter_map(|meta| async move {
@@ -63,15 +62,15 @@ fn version_of(path: &Path) -> Option<u64> {
 ///
 /// # Errors
 /// Where the store fails.
-pub(crate) async fn records(table: &DeltaTable, limit: Option<usize>) -> Result<Vec<CommitRecord>> {
+pub(crate) async fn records(table: &Snapshot, limit: Option<usize>) -> Result<Vec<CommitRecord>> {
     let mut files = commit_files(table).await?;
     files.reverse();
     files.truncate(limit.unwrap_or(usize::MAX));
     read_records(table, files).await
 }
 
-async fn read_records(table: &DeltaTable, files: Vec<CommitFile>) -> Result<Vec<CommitRecord>> {
-    let store = table.log_store().object_store(None);
+async fn read_records(table: &Snapshot, files: Vec<CommitFile>) -> Result<Vec<CommitRecord>> {
+    let store = table.store();
     futures::stream::iter(files)
         .map(|file| {
             let store = store.clone();
@@ -113,9 +112,9 @@ fn millis(millis: i64) -> Option<DateTime<Utc>> {
 ///
 /// # Errors
 /// Where the store fails.
-pub(crate) async fn commit_times(table: &DeltaTable) -> Result<Vec<(u64, DateTime<Utc>)>> {
+pub(crate) async fn commit_times(table: &Snapshot) -> Result<Vec<(u64, DateTime<Utc>)>> {
     let files = commit_files(table).await?;
-    let configuration = table.snapshot()?.metadata().configuration();
+    let configuration = table.metadata().configuration();
     let enabled = configuration
         .get("delta.enableInCommitTimestamps")
         .is_some_and(|value| value == "true");
@@ -149,7 +148,7 @@ pub(crate) async fn commit_times(table: &DeltaTable) -> Result<Vec<(u64, DateTim
 ///
 /// # Errors
 /// Where the time is before the first commit in the log or after the last: there is no answer then, as in Spark.
-pub(crate) async fn version_at(table: &DeltaTable, name: &str, time: DateTime<Utc>) -> Result<u64> {
+pub(crate) async fn version_at(table: &Snapshot, name: &str, time: DateTime<Utc>) -> Result<u64> {
     let times = commit_times(table).await?;
     let (Some((first_version, first)), Some((last_version, last))) = (times.first(), times.last()) else {
         return Err(Error::not_found(format!("table {name} has no commits in its log")));

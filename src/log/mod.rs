@@ -1,11 +1,22 @@
 //! The Delta log: what was committed, and how a statement's actions become a version.
 
+mod actions;
 mod background;
 mod commit;
+mod features;
+mod files;
 pub(crate) mod history;
+mod replay;
+mod snapshot;
+mod winners;
 
+pub(crate) use actions::CommitActions;
 pub(crate) use background::Background;
-pub(crate) use commit::{Commit, Mode, check_writable, commit};
+pub(crate) use commit::{Commit, Mode, commit};
+pub(crate) use features::{FEATURES, check_readable, check_writable};
+pub(crate) use files::{DataFile, remove};
+pub(crate) use snapshot::Snapshot;
+pub(crate) use winners::winners;
 
 use object_store::path::Path;
 

@@ -11,7 +11,7 @@ use posixlake_sql::{Insert, InsertMode};
 
 use super::{Planner, sink_plan};
 use crate::catalog::{TableId, reference};
-use crate::dml::{InsertCommand, Overwrite, logical_expression};
+use crate::dml::{InsertCommand, Overwrite, logical_expression, plan_replace};
 use crate::error::{Error, Result};
 use crate::log::check_writable;
 use crate::table::Definition;
@@ -47,7 +47,18 @@ pub(super) async fn plan(planner: &Planner, insert: &Insert, text: String) -> Re
     } else {
         pair_by_position(&id, &target, &source, &insert.columns, &fixed)?
     };
-    let input = project(planner, &id, &target, source, pairing, &fixed)?;
+    let input = project(planner, &id, &target, source, pairing, &fixed, 0)?;
+    if let InsertMode::ReplaceWhere(condition) = &insert.mode {
+        if !insert.partition.is_empty() {
+            return Err(Error::invalid("REPLACE WHERE and PARTITION exclude each other"));
+        }
+        if evolved.is_some() {
+            return Err(Error::unsupported(
+                "REPLACE WHERE together with new columns; ALTER TABLE … ADD COLUMNS first",
+            ));
+        }
+        return plan_replace(planner, id, condition.to_string(), input, text).await;
+    }
     let overwrite = overwrite(planner, &target, insert, &fixed)?;
     let mut command = InsertCommand::new(planner.lake().clone(), id.clone(), overwrite, Some(text));
     if let Some((metadata, protocol)) = evolved {
@@ -57,7 +68,7 @@ pub(super) async fn plan(planner: &Planner, insert: &Insert, text: String) -> Re
 }
 
 /// For each column of the table, the query's column that it gets its values from.
-type Pairing = HashMap<String, usize>;
+pub(crate) type Pairing = HashMap<String, usize>;
 
 fn overwrite(
     planner: &Planner,
@@ -67,10 +78,7 @@ fn overwrite(
 ) -> Result<Overwrite> {
     match &insert.mode {
         InsertMode::Append => Ok(Overwrite::Nothing),
-        InsertMode::ReplaceWhere(predicate) if insert.partition.is_empty() => {
-            Ok(Overwrite::Where(predicate.to_string()))
-        }
-        InsertMode::ReplaceWhere(_) => Err(Error::invalid("REPLACE WHERE and PARTITION exclude each other")),
+        InsertMode::ReplaceWhere(_) => Err(Error::internal("REPLACE WHERE is no overwrite of partitions")),
         InsertMode::Overwrite if insert.partition.is_empty() => {
             let dynamic = crate::session::overwrites_partitions(planner.state().config().options())
                 && !definition.partition_columns().is_empty();
@@ -220,7 +228,7 @@ fn pair_by_name(id: &TableId, definition: &Definition, source: &LogicalPlan) -> 
 }
 
 /// The query's rows with exactly the table's columns, in its order and types. Generated columns that the query does not give
-/// are computed from the others.
+/// are computed from the others. The query's first columns, as many as `beside` says, stay before them as they are.
 pub(crate) fn project(
     planner: &Planner,
     id: &TableId,
@@ -228,6 +236,7 @@ pub(crate) fn project(
     source: LogicalPlan,
     pairing: Pairing,
     fixed: &BTreeMap<String, Option<ScalarValue>>,
+    beside: usize,
 ) -> Result<LogicalPlan> {
     let schema = definition.arrow_schema()?;
     let generated: HashMap<String, String> = definition.generated().into_iter().collect();
@@ -248,16 +257,22 @@ pub(crate) fn project(
         };
         Ok(Some(value.alias(name)))
     };
-    let mut values = Vec::new();
+    let mut values: Vec<Expr> = columns.iter().take(beside).cloned().map(Expr::Column).collect();
     for field in schema.fields() {
         values.extend(value_of(field)?);
     }
-    let missing = values.len() < schema.fields().len();
+    let missing = values.len() < beside + schema.fields().len();
     let plan = LogicalPlanBuilder::from(source).project(values)?.build()?;
     if !missing {
         return Ok(plan);
     }
-    let mut all = Vec::new();
+    let mut all: Vec<Expr> = plan
+        .schema()
+        .columns()
+        .into_iter()
+        .take(beside)
+        .map(Expr::Column)
+        .collect();
     for field in schema.fields() {
         let given = plan.schema().has_column_with_unqualified_name(field.name());
         all.push(match generated.get(field.name()) {

@@ -8,18 +8,20 @@ mod relations;
 
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use datafusion::common::format::ExplainFormat;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{ExplainOption, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as NativeStatement;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, Statement as SqlStatement, TableFactor};
-use deltalake_core::DeltaTable;
+use futures::future::BoxFuture;
 use posixlake_sql::{AsOf, Explain, Parsed, Statement};
 
 use crate::catalog::{CATALOG, Lake, Point, TableId};
 use crate::commands;
 use crate::error::{Error, Result};
+use crate::log::Snapshot;
 
 pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, sink_plan};
 pub(crate) use insert::project;
@@ -89,28 +91,56 @@ impl Planner {
         }
     }
 
-    async fn native(&self, statement: &NativeStatement) -> Result<LogicalPlan> {
-        if let NativeStatement::Statement(sql) = statement {
-            match sql.as_ref() {
-                SqlStatement::Execute { .. } => {
-                    let bound = self.prepared.bind(sql)?;
-                    return Box::pin(self.statement(&bound)).await;
-                }
-                SqlStatement::Deallocate { name, .. } => return commands::deallocate(self, &name.value),
-                _ => {
-                    if let Some(plan) = commands::plan_native(self, sql).await? {
-                        return Ok(plan);
-                    }
-                }
-            }
-        }
-        let mut statement = statement.clone();
-        relations::complete_from_first(&mut statement);
-        let relations = Relations::resolve(self, &statement).await?;
+    /// A query in which the table `name` stands for these rows.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`].
+    pub(crate) async fn query_over(
+        &self,
+        query: &NativeStatement,
+        name: &str,
+        rows: Arc<dyn TableProvider>,
+    ) -> Result<LogicalPlan> {
+        let relations = Relations::resolve(self, query).await?.with(name, rows);
+        self.with_relations(query.clone(), relations).await
+    }
+
+    /// The same planner, whose joins sort and spill where others would hold one side in memory.
+    pub(crate) fn spilling(&self) -> Self {
+        let mut planner = self.clone();
+        planner.state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+        planner
+    }
+
+    async fn with_relations(&self, statement: NativeStatement, relations: Relations) -> Result<LogicalPlan> {
         let mut state = self.state.clone();
         state.register_relation_planner(Arc::new(relations))?;
         let planned = state.statement_to_plan(statement).await;
         planned.map_err(|error| self.with_near_names(error.into()))
+    }
+
+    /// Boxed, since statements hold others (EXPLAIN, EXECUTE) and changes of rows are planned again while they run.
+    fn native<'a>(&'a self, statement: &'a NativeStatement) -> BoxFuture<'a, Result<LogicalPlan>> {
+        Box::pin(async move {
+            if let NativeStatement::Statement(sql) = statement {
+                match sql.as_ref() {
+                    SqlStatement::Execute { .. } => {
+                        let bound = self.prepared.bind(sql)?;
+                        return self.statement(&bound).await;
+                    }
+                    SqlStatement::Deallocate { name, .. } => return commands::deallocate(self, &name.value),
+                    _ => {
+                        if let Some(plan) = commands::plan_native(self, sql).await? {
+                            return Ok(plan);
+                        }
+                    }
+                }
+            }
+            let mut statement = statement.clone();
+            relations::complete_from_first(&mut statement);
+            let relations = Relations::resolve(self, &statement).await?;
+            self.with_relations(statement, relations).await
+        })
     }
 
     /// Says which table was probably meant, where DataFusion only says that there is none.
@@ -157,7 +187,7 @@ impl Planner {
     ///
     /// # Errors
     /// Where there is none, or where the name is a view's.
-    pub(crate) async fn table(&self, name: &ObjectName) -> Result<(TableId, DeltaTable)> {
+    pub(crate) async fn table(&self, name: &ObjectName) -> Result<(TableId, Snapshot)> {
         let id = self.lake.resolve(name)?;
         if self.lake.registered(&id.schema, &id.name).is_some() {
             return Err(Error::invalid(format!(

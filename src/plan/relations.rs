@@ -48,6 +48,12 @@ impl Relations {
         Self::of(planner, found.factors).await
     }
 
+    /// The same relations, and one of this name.
+    pub(super) fn with(mut self, name: &str, provider: Arc<dyn TableProvider>) -> Self {
+        self.providers.insert(name.to_string(), provider);
+        self
+    }
+
     /// Opens what these relations need.
     ///
     /// # Errors
@@ -169,7 +175,7 @@ async fn versioned(planner: &Planner, name: &ObjectName, version: &TableVersion)
         )));
     }
     let table = lake.open_at(&id, planner.point(&as_of)?).await?;
-    Ok(Arc::new(LakeTable::try_new(lake.clone(), id, table, true)?))
+    Ok(Arc::new(LakeTable::try_new(lake.clone(), id, table, true, false)?))
 }
 
 async fn function(

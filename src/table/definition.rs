@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use delta_kernel::engine::arrow_conversion::TryIntoArrow;
 use delta_kernel::table_features::ColumnMappingMode;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Metadata, MetadataValue, Protocol, StructField, StructType, StructTypeExt};
 
 use crate::error::{Error, Result};
@@ -61,9 +61,8 @@ impl Definition {
     ///
     /// # Errors
     /// As [`Definition::new`].
-    pub(crate) fn of(table: &DeltaTable) -> Result<Self> {
-        let snapshot = table.snapshot()?;
-        Self::new(snapshot.metadata().clone(), snapshot.protocol().clone())
+    pub(crate) fn of(table: &Snapshot) -> Result<Self> {
+        Self::new(table.metadata().clone(), table.protocol().clone())
     }
 
     pub(crate) fn metadata(&self) -> &Metadata {

@@ -1,17 +1,23 @@
 //! A Delta table as DataFusion's table.
 
 mod definition;
+mod deletion_vector;
 pub(crate) mod evolution;
 mod protocol;
 mod provider;
+mod relabel;
+mod scan;
 pub(crate) mod types;
 mod views;
 
 pub(crate) use definition::{COMMENT, CONSTRAINT_PREFIX, Definition, GENERATION, PRIMARY_KEY, to_arrow};
+pub(crate) use deletion_vector::{VectorFile, hidden_rows, vector_file};
 pub(crate) use evolution::evolve;
 pub(crate) use protocol::protocol_for;
 pub(crate) use provider::LakeTable;
+pub(crate) use relabel::relabel;
+pub(crate) use scan::{FILE, ROW, Rows, RowsTable, Selected};
 pub(crate) use views::{
-    HistoryTable, LiveFile, data_path, hidden_property, live_files, partition_rows, partitions, properties,
-    register_functions, rows, table_changes, table_name, view,
+    HistoryTable, data_path, hidden_property, live_files, partition_rows, partitions, properties, register_functions,
+    rows, table_changes, table_name, view,
 };

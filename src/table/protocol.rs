@@ -8,48 +8,7 @@ use serde_json::json;
 use super::definition::{CONSTRAINT_PREFIX, GENERATION};
 use super::types::inner_fields;
 use crate::error::{Error, Result};
-
-/// A table feature, with the legacy versions that imply it.
-struct Feature {
-    name: &'static str,
-    /// The legacy reader version, where readers must know the feature: 3 where only a list of features can say it.
-    reader: Option<i32>,
-    /// The legacy writer version: 7 where only a list of features can say it.
-    writer: i32,
-    /// Whether posixlake writes tables with it.
-    written: bool,
-}
-
-const fn feature(name: &'static str, reader: Option<i32>, writer: i32, written: bool) -> Feature {
-    Feature {
-        name,
-        reader,
-        writer,
-        written,
-    }
-}
-
-const FEATURES: [Feature; 19] = [
-    feature("appendOnly", None, 2, true),
-    feature("invariants", None, 2, true),
-    feature("checkConstraints", None, 3, true),
-    feature("changeDataFeed", None, 4, true),
-    feature("generatedColumns", None, 4, true),
-    feature("columnMapping", Some(2), 5, true),
-    feature("identityColumns", None, 6, false),
-    feature("deletionVectors", Some(3), 7, true),
-    feature("timestampNtz", Some(3), 7, true),
-    feature("v2Checkpoint", Some(3), 7, true),
-    feature("checkpointProtection", None, 7, true),
-    feature("allowColumnDefaults", None, 7, false),
-    feature("inCommitTimestamp", None, 7, false),
-    feature("rowTracking", None, 7, false),
-    feature("domainMetadata", None, 7, false),
-    feature("clustering", None, 7, false),
-    feature("icebergCompatV1", None, 7, false),
-    feature("icebergCompatV2", None, 7, false),
-    feature("typeWidening", Some(3), 7, false),
-];
+use crate::log::FEATURES;
 
 /// The protocol of a table with this schema and these properties; never less than `current`, which a table has already.
 ///

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::log::Snapshot;
+use crate::table::Rows;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -10,9 +12,6 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use deltalake_core::DeltaTable;
-use deltalake_core::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
-use deltalake_core::kernel::EagerSnapshot;
 
 use crate::catalog::{Lake, TableId};
 use crate::dml::{InsertCommand, Overwrite};
@@ -24,8 +23,7 @@ use crate::plan::SinkExec;
 pub(crate) struct LakeTable {
     lake: Arc<Lake>,
     id: TableId,
-    table: DeltaTable,
-    scan: DeltaScanNext,
+    rows: Rows,
     /// Past versions are read only.
     pinned: bool,
 }
@@ -35,17 +33,20 @@ impl LakeTable {
     ///
     /// # Errors
     /// Where the table's protocol asks for a feature that cannot be read.
-    pub(crate) fn try_new(lake: Arc<Lake>, id: TableId, table: DeltaTable, pinned: bool) -> crate::Result<Self> {
-        let snapshot: Arc<EagerSnapshot> = Arc::new(table.snapshot()?.snapshot().clone());
-        let scan = DeltaScanNext::new(snapshot, DeltaScanConfig::new().with_wrap_partition_values(false))
-            .map_err(|error| unreadable(&id, error))?;
-        Ok(Self {
-            lake,
-            id,
-            table,
-            scan,
-            pinned,
-        })
+    pub(crate) fn try_new(
+        lake: Arc<Lake>,
+        id: TableId,
+        table: Snapshot,
+        pinned: bool,
+        identity: bool,
+    ) -> crate::Result<Self> {
+        let rows = Rows::new(lake.stores().clone(), table, &id.display(), identity)?;
+        Ok(Self { lake, id, rows, pinned })
+    }
+
+    /// Whether it is the table in this folder, at whatever version.
+    pub(crate) fn is_at(&self, url: &url::Url) -> bool {
+        self.rows.snapshot().url() == url && !self.pinned
     }
 
     fn refuse(&self, statement: &str) -> DataFusionError {
@@ -61,15 +62,10 @@ impl LakeTable {
     }
 }
 
-fn unreadable(id: &TableId, error: DataFusionError) -> Error {
-    let error = Error::from(error);
-    Error::unsupported(format!("table {} cannot be read: {}", id.display(), error.message())).with_source(error)
-}
-
 #[async_trait]
 impl TableProvider for LakeTable {
     fn schema(&self) -> SchemaRef {
-        self.scan.schema()
+        self.rows.schema().clone()
     }
 
     fn table_type(&self) -> TableType {
@@ -83,12 +79,11 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.table.update_datafusion_session(state).map_err(Error::from)?;
-        self.scan.scan(state, projection, filters, limit).await
+        self.rows.scan(state, projection, filters, limit).await
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        self.scan.supports_filters_pushdown(filters)
+        Ok(self.rows.pushdown(filters))
     }
 
     /// `INSERT` as DataFusion's own planner has it: by position, over all columns.

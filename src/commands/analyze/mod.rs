@@ -11,7 +11,6 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::ObjectName;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{Action, Add};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
@@ -21,10 +20,10 @@ use url::Url;
 use super::rewrite::{Story, commit_unchanged_rows};
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, Result};
-use crate::log::check_writable;
+use crate::log::{DataFile, Snapshot, check_writable};
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::path_of;
-use crate::table::{LiveFile, data_path, live_files};
+use crate::table::{data_path, live_files};
 pub(super) use statistics::{Statistics, footer};
 
 /// How often the files are looked at again because others changed them.
@@ -58,30 +57,31 @@ struct AnalyzeCommand {
 type Outcome = [usize; 3];
 
 impl AnalyzeCommand {
-    async fn attempt(&self, table: &DeltaTable, running: &Running) -> Result<Option<Outcome>> {
+    async fn attempt(&self, table: &Snapshot, running: &Running) -> Result<Option<Outcome>> {
         let statistics = Statistics::of(table)?;
-        let files = live_files(table)?;
+        let files = live_files(table);
         let all = files.len();
-        let lacking: Vec<LiveFile> = files.into_iter().filter(|file| statistics.lacks(file)).collect();
+        let lacking: Vec<Arc<DataFile>> = files.into_iter().filter(|file| statistics.lacks(file)).collect();
         let analyzed: Vec<(Add, u64)> = futures::stream::iter(lacking.clone())
             .map(|file| {
                 let statistics = &statistics;
                 async move {
                     let (store, path) = self.place(table, &file.add)?;
                     let size = u64::try_from(file.add.size).unwrap_or_default();
-                    let (text, rows) = statistics
-                        .read(store, path, size, file.deleted > 0)
-                        .await
-                        .map_err(|error| {
-                            Error::new(error.kind(), format!("file {}: {}", file.add.path, error.message()))
-                                .with_source(error)
-                        })?;
+                    let (text, rows) =
+                        statistics
+                            .read(store, path, size, file.deleted() > 0)
+                            .await
+                            .map_err(|error| {
+                                Error::new(error.kind(), format!("file {}: {}", file.add.path, error.message()))
+                                    .with_source(error)
+                            })?;
                     running.progress.files.add(1);
                     Ok::<_, Error>((
                         Add {
                             stats: Some(text),
                             data_change: false,
-                            ..file.add
+                            ..file.add.clone()
                         },
                         rows,
                     ))
@@ -107,7 +107,7 @@ impl AnalyzeCommand {
     }
 
     /// The store that a data file is in, and where.
-    fn place(&self, table: &DeltaTable, add: &Add) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    fn place(&self, table: &Snapshot, add: &Add) -> Result<(Arc<dyn ObjectStore>, Path)> {
         match Url::parse(&add.path) {
             Ok(url) => Ok((self.lake.stores().root(&url)?, path_of(&url)?)),
             Err(_) => Ok((table.log_store().object_store(None), data_path(&add.path))),

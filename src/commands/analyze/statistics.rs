@@ -12,7 +12,6 @@ use arrow::datatypes::{
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use delta_kernel::table_properties::DataSkippingNumIndexedCols;
-use deltalake_core::DeltaTable;
 use deltalake_core::operations::get_num_idx_cols_and_stats_columns;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
@@ -27,7 +26,8 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::table::{Definition, LiveFile};
+use crate::log::{DataFile, Snapshot};
+use crate::table::Definition;
 
 /// Longer texts say little about a file and make the log large.
 const LONGEST_TEXT: usize = 256;
@@ -39,7 +39,7 @@ pub(in crate::commands) struct Statistics {
 }
 
 impl Statistics {
-    pub(super) fn of(table: &DeltaTable) -> Result<Self> {
+    pub(super) fn of(table: &Snapshot) -> Result<Self> {
         Self::of_definition(&Definition::of(table)?)
     }
 
@@ -78,10 +78,10 @@ impl Statistics {
     }
 
     /// Whether the log says less of a file than its footer may.
-    pub(super) fn lacks(&self, file: &LiveFile) -> bool {
+    pub(super) fn lacks(&self, file: &DataFile) -> bool {
         let statistics = file.statistics();
         let empty = |key: &str| !matches!(statistics.get(key), Some(Value::Object(values)) if !values.is_empty());
-        file.records.is_none() || (!self.columns.is_empty() && empty("minValues") && empty("nullCount"))
+        file.records().is_none() || (!self.columns.is_empty() && empty("minValues") && empty("nullCount"))
     }
 
     /// The statistics of a file as the log has them, and its rows.

@@ -5,6 +5,7 @@ mod options;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::array::{ArrayRef, AsArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::record_batch::RecordBatch;
@@ -12,9 +13,7 @@ use async_trait::async_trait;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::Transaction;
-use futures::{StreamExt, TryStreamExt};
 use posixlake_sql::CopyInto;
 use posixlake_udfs::{FileFormat, FileScanRequest, FoundFile, open_files, resolve_files};
 
@@ -124,7 +123,7 @@ impl CopyCommand {
         found.retain(|file| seen.insert(ledger_id(file)));
         let table = self.planner.lake().open_table(&self.id).await?;
         check_writable(&table, &self.id.display())?;
-        let fresh = not_loaded(&table, &found).await?;
+        let fresh = not_loaded(&table, &found);
         let pending = if self.options.force {
             found.clone()
         } else {
@@ -149,7 +148,7 @@ impl CopyCommand {
             Overwrite::Nothing,
             statement,
         )
-        .copying(ledger.collect(), table.version());
+        .copying(ledger.collect(), Some(table.version()));
         if let Some((metadata, protocol)) = evolved {
             insert = insert.evolving(metadata, protocol);
         }
@@ -167,7 +166,7 @@ impl CopyCommand {
     }
 
     /// The plan of the files' rows with the table's columns, and the table's next definition where it gets new ones.
-    async fn rows(&self, table: &DeltaTable, files: &[FoundFile]) -> Result<(Arc<dyn ExecutionPlan>, Evolved)> {
+    async fn rows(&self, table: &Snapshot, files: &[FoundFile]) -> Result<(Arc<dyn ExecutionPlan>, Evolved)> {
         let definition = Definition::of(table)?;
         let paths = files.iter().map(|file| file.label.to_string());
         let mut request = FileScanRequest::new(self.format, paths).with_expected_schema(definition.arrow_schema()?);
@@ -187,7 +186,7 @@ impl CopyCommand {
         };
         let pairing = self.pair(&target, &provider.schema())?;
         let source = LogicalPlanBuilder::scan("files", provider_as_source(provider), None)?.build()?;
-        let plan = project(&self.planner, &self.id, &target, source, pairing, &BTreeMap::new())?;
+        let plan = project(&self.planner, &self.id, &target, source, pairing, &BTreeMap::new(), 0)?;
         Ok((state.create_physical_plan(&plan).await?, evolved))
     }
 
@@ -247,26 +246,11 @@ impl CopyCommand {
 type Evolved = Option<(deltalake_core::kernel::Metadata, deltalake_core::kernel::Protocol)>;
 
 /// The files that the table's log does not have as loaded.
-///
-/// # Errors
-/// Where the log cannot be read.
-async fn not_loaded(table: &DeltaTable, files: &[FoundFile]) -> Result<Vec<FoundFile>> {
-    let log_store = table.log_store();
-    let snapshot = table.snapshot()?.snapshot();
-    let checked: Vec<Option<FoundFile>> = futures::stream::iter(files.to_vec())
-        .map(|file| {
-            let log_store = log_store.clone();
-            async move {
-                let loaded = snapshot
-                    .transaction_version(log_store.as_ref(), ledger_id(&file))
-                    .await?;
-                Ok::<_, Error>(loaded.is_none().then_some(file))
-            }
-        })
-        .buffered(8)
-        .try_collect()
-        .await?;
-    Ok(checked.into_iter().flatten().collect())
+fn not_loaded(table: &Snapshot, files: &[FoundFile]) -> Vec<FoundFile> {
+    let new = files
+        .iter()
+        .filter(|file| table.transaction(&ledger_id(file)).is_none());
+    new.cloned().collect()
 }
 
 #[async_trait]

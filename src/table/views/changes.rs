@@ -12,7 +12,6 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
-use deltalake_core::DeltaTable;
 use deltalake_core::delta_datafusion::DeltaCdfTableProvider;
 use deltalake_core::kernel::Action;
 use deltalake_core::logstore::get_actions;
@@ -22,6 +21,7 @@ use super::history::instant_type;
 use super::{table_name, wait_for};
 use crate::catalog::{Lake, Point, TableId, show_time};
 use crate::error::{Error, Result};
+use crate::log::Snapshot;
 use crate::log::history::{commit_files, commit_times};
 use crate::plan::Planner;
 use crate::table::Definition;
@@ -139,7 +139,7 @@ async fn changes(lake: &Arc<Lake>, call: Call) -> Result<Arc<dyn TableProvider>>
     let id = lake.resolve(&table_name(&call.table)?)?;
     let table = lake.open_table(&id).await?;
     let name = id.display();
-    let latest = table.version().unwrap_or_default();
+    let latest = table.version();
     let times = match (call.from, call.to) {
         (Bound::Version(_), None | Some(Bound::Version(_))) => Vec::new(),
         _ => commit_times(&table).await?,
@@ -188,7 +188,7 @@ async fn changes(lake: &Arc<Lake>, call: Call) -> Result<Arc<dyn TableProvider>>
     }
     let feed = Feed::of(lake, &id, &table).await?;
     feed.check(&name, from, to)?;
-    Ok(Arc::new(ChangesTable::new(table, from, to)?))
+    Ok(Arc::new(ChangesTable::new(table, from, to).await?))
 }
 
 /// All changes up to the loaded version that the feed has without a gap.
@@ -198,13 +198,13 @@ async fn changes(lake: &Arc<Lake>, call: Call) -> Result<Arc<dyn TableProvider>>
 pub(super) async fn all(
     lake: &Arc<Lake>,
     id: &TableId,
-    table: DeltaTable,
+    table: Snapshot,
     _at: Option<Point>,
 ) -> Result<Arc<dyn TableProvider>> {
-    let to = table.version().unwrap_or_default();
+    let to = table.version();
     let feed = Feed::of(lake, id, &table).await?;
     let from = feed.last_run().ok_or_else(|| off(&id.display()))?;
-    Ok(Arc::new(ChangesTable::new(table, from, to)?))
+    Ok(Arc::new(ChangesTable::new(table, from, to).await?))
 }
 
 /// From which version on the feed was on or off, oldest first.
@@ -213,7 +213,7 @@ struct Feed(Vec<(u64, bool)>);
 
 impl Feed {
     /// Reads the metadata of all commits that are still in the log.
-    async fn of(lake: &Arc<Lake>, id: &TableId, table: &DeltaTable) -> Result<Self> {
+    async fn of(lake: &Arc<Lake>, id: &TableId, table: &Snapshot) -> Result<Self> {
         let versions: Vec<u64> = commit_files(table)
             .await?
             .into_iter()
@@ -315,10 +315,16 @@ struct ChangesTable {
 }
 
 impl ChangesTable {
-    fn new(table: DeltaTable, from: u64, to: u64) -> Result<Self> {
+    async fn new(table: Snapshot, from: u64, to: u64) -> Result<Self> {
         let columns = Definition::of(&table)?.arrow_schema()?;
-        let feed =
-            DeltaCdfTableProvider::try_new(table.scan_cdf().with_starting_version(from).with_ending_version(to))?;
+        let feed = DeltaCdfTableProvider::try_new(
+            table
+                .delta_table()
+                .await?
+                .scan_cdf()
+                .with_starting_version(from)
+                .with_ending_version(to),
+        )?;
         let mut fields: Vec<Field> = columns
             .fields()
             .iter()

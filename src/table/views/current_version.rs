@@ -31,10 +31,9 @@ impl CurrentVersion {
     fn version(&self, name: &str) -> crate::Result<Option<i64>> {
         let id = self.lake.resolve(&table_name(name)?)?;
         let table = wait_for(self.lake.open_table(&id))?;
-        table
-            .version()
-            .map(|version| i64::try_from(version).map_err(|_| Error::internal("a version is too large")))
-            .transpose()
+        i64::try_from(table.version())
+            .map(Some)
+            .map_err(|_| Error::internal("a version is too large"))
     }
 }
 

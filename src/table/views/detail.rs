@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use deltalake_core::DeltaTable;
 
 use super::columns::{list_column, list_type, map_column, map_type};
 use super::history::instant_type;
@@ -21,14 +21,12 @@ use crate::table::Definition;
 ///
 /// # Errors
 /// Where the store fails.
-pub(super) async fn detail(id: &TableId, table: &DeltaTable) -> Result<RecordBatch> {
+pub(super) async fn detail(id: &TableId, table: &Snapshot) -> Result<RecordBatch> {
     let definition = Definition::of(table)?;
     let metadata = definition.metadata();
-    let (files, bytes) = table
-        .snapshot()?
-        .log_data()
-        .iter()
-        .fold((0_i64, 0_i64), |(files, bytes), file| (files + 1, bytes + file.size()));
+    let (files, bytes) = table.files().iter().fold((0_i64, 0_i64), |(files, bytes), file| {
+        (files + 1, bytes + file.add.size)
+    });
     let last = records(table, Some(1)).await?.first().map(|record| record.timestamp);
     let created = metadata.created_time().and_then(DateTime::from_timestamp_millis);
     let text = |name: &str| Field::new(name, DataType::Utf8, true);

@@ -6,48 +6,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use deltalake_core::DeltaTable;
-use deltalake_core::kernel::Add;
 use object_store::path::Path;
 use serde_json::{Map, Value};
 
 use super::columns::{map_column, map_type};
 use super::history::instant_type;
 use crate::error::Result;
+use crate::log::{DataFile, Snapshot};
 use crate::table::Definition;
-
-/// A data file of a version, with what the log says of it.
-#[derive(Debug, Clone)]
-pub(crate) struct LiveFile {
-    /// The action that the file stands by.
-    pub(crate) add: Add,
-    /// The rows in the file, deleted ones included.
-    pub(crate) records: Option<u64>,
-    /// The rows that the file's deletion vector hides.
-    pub(crate) deleted: u64,
-}
-
-impl LiveFile {
-    /// What tells two states of the file apart: its path and its deletion vector.
-    pub(crate) fn key(&self) -> (String, Option<String>) {
-        let vector = self.add.deletion_vector.as_ref();
-        let vector = vector.map(|vector| format!("{}{:?}", vector.path_or_inline_dv, vector.offset));
-        (self.add.path.clone(), vector)
-    }
-
-    /// The rows that a query sees.
-    pub(crate) fn live_records(&self) -> Option<u64> {
-        self.records.map(|records| records.saturating_sub(self.deleted))
-    }
-
-    /// The statistics, as the log has them.
-    pub(crate) fn statistics(&self) -> Map<String, Value> {
-        match self.add.stats.as_deref().map(serde_json::from_str) {
-            Some(Ok(Value::Object(statistics))) => statistics,
-            _ => Map::new(),
-        }
-    }
-}
 
 /// Where a file of the table's folder lies, by the path that the log has: signs that stand for others in it stay as they
 /// are, since they do in the store's name, too.
@@ -55,35 +21,18 @@ pub(crate) fn data_path(path: &str) -> Path {
     Path::parse(path).unwrap_or_else(|_| Path::from(path))
 }
 
-/// The data files of the version that is loaded, in the order of their paths.
-///
-/// # Errors
-/// Where no version is loaded.
-pub(crate) fn live_files(table: &DeltaTable) -> Result<Vec<LiveFile>> {
-    let snapshot = table.snapshot()?;
-    let mut files: Vec<LiveFile> = snapshot
-        .log_data()
-        .iter()
-        .map(|file| {
-            #[expect(deprecated, reason = "the only public way to the action as it stands in the log")]
-            let add = file.add_action();
-            let deleted = add.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality);
-            LiveFile {
-                records: file.num_records().map(|records| records as u64),
-                deleted: u64::try_from(deleted).unwrap_or_default(),
-                add,
-            }
-        })
-        .collect();
+/// The data files of a version, in the order of their paths.
+pub(crate) fn live_files(table: &Snapshot) -> Vec<Arc<DataFile>> {
+    let mut files: Vec<Arc<DataFile>> = table.files().iter().cloned().collect();
     files.sort_by(|a, b| a.add.path.cmp(&b.add.path));
-    Ok(files)
+    files
 }
 
 /// One row a file.
 ///
 /// # Errors
 /// None that a caller could cause.
-pub(super) fn files(definition: &Definition, files: &[LiveFile]) -> Result<RecordBatch> {
+pub(super) fn files(definition: &Definition, files: &[Arc<DataFile>]) -> Result<RecordBatch> {
     let schema = Schema::new(vec![
         Field::new("path", DataType::Utf8, false),
         Field::new("size_in_bytes", DataType::Int64, false),
@@ -99,7 +48,7 @@ pub(super) fn files(definition: &Definition, files: &[LiveFile]) -> Result<Recor
         .fields()
         .map(|field| (definition.physical_name(field.name()), field.name().as_str()))
         .collect();
-    let statistics: Vec<Map<String, Value>> = files.iter().map(LiveFile::statistics).collect();
+    let statistics: Vec<&Map<String, Value>> = files.iter().map(|file| file.statistics()).collect();
     let part = |key: &'static str| -> ArrayRef {
         let values = statistics.iter().map(|statistics| match statistics.get(key) {
             Some(Value::Object(values)) => Some(Value::Object(renamed(values, &logical)).to_string()),
@@ -130,13 +79,13 @@ pub(super) fn files(definition: &Definition, files: &[LiveFile]) -> Result<Recor
         Arc::new(
             files
                 .iter()
-                .map(|file| file.records.and_then(|rows| i64::try_from(rows).ok()))
+                .map(|file| file.records().and_then(|rows| i64::try_from(rows).ok()))
                 .collect::<Int64Array>(),
         ),
         Arc::new(
             files
                 .iter()
-                .map(|file| i64::try_from(file.deleted).ok())
+                .map(|file| i64::try_from(file.deleted()).ok())
                 .collect::<Int64Array>(),
         ),
         map_column(partition_values)?,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use crate::log::Snapshot;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
@@ -10,7 +11,6 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use deltalake_core::DeltaTable;
 use serde_json::Value;
 
 use super::columns::{map_column, map_type};
@@ -46,11 +46,11 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 /// The commits of a table that are still in its log, up to the version that is loaded.
 #[derive(Debug)]
 pub(crate) struct HistoryTable {
-    table: DeltaTable,
+    table: Snapshot,
 }
 
 impl HistoryTable {
-    pub(crate) fn new(table: DeltaTable) -> Self {
+    pub(crate) fn new(table: Snapshot) -> Self {
         Self { table }
     }
 }

@@ -11,21 +11,21 @@ mod properties;
 
 use std::sync::Arc;
 
+use crate::log::Snapshot;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::ObjectName;
-use deltalake_core::DeltaTable;
 use posixlake_sql::Statement;
 
-use super::Definition;
+use super::{Definition, LakeTable};
 use crate::catalog::{Lake, Point, TableId, View};
 use crate::error::{Error, Result};
 
 pub(crate) use changes::table_changes;
-pub(crate) use files::{LiveFile, data_path, live_files};
+pub(crate) use files::{data_path, live_files};
 pub(crate) use history::HistoryTable;
 pub(crate) use partitions::{partition_rows, partitions};
 pub(crate) use properties::{hidden_property, properties};
@@ -37,21 +37,18 @@ pub(crate) use properties::{hidden_property, properties};
 pub(crate) async fn view(
     lake: &Arc<Lake>,
     id: TableId,
-    table: DeltaTable,
+    table: Snapshot,
     at: Option<Point>,
     kind: View,
 ) -> Result<Arc<dyn TableProvider>> {
     match kind {
         View::History => Ok(Arc::new(HistoryTable::new(table))),
         View::Detail => rows(detail::detail(&id, &table).await?),
-        View::Files => rows(files::files(&Definition::of(&table)?, &live_files(&table)?)?),
-        View::Partitions => rows(partitions(&Definition::of(&table)?, &live_files(&table)?, true)?),
+        View::Files => rows(files::files(&Definition::of(&table)?, &live_files(&table))?),
+        View::Partitions => rows(partitions(&Definition::of(&table)?, &live_files(&table), true)?),
         View::Properties => rows(properties::rows(&properties(&Definition::of(&table)?))?),
         View::Changes => changes::all(lake, &id, table, at).await,
-        View::Rows => Err(Error::unsupported(format!(
-            "{}$rows is not supported yet: rows have no identity of their own so far; name them by their values",
-            id.display()
-        ))),
+        View::Rows => Ok(Arc::new(LakeTable::try_new(lake.clone(), id, table, true, true)?)),
     }
 }
 

@@ -9,8 +9,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use deltalake_core::kernel::Add;
 
-use super::LiveFile;
 use crate::error::{Error, Result};
+use crate::log::DataFile;
 use crate::table::Definition;
 
 /// The partition values of files, one row a file, in the types of their columns.
@@ -59,7 +59,7 @@ pub(crate) fn partition_rows<'a>(
 ///
 /// # Errors
 /// As [`partition_rows`].
-pub(crate) fn partitions(definition: &Definition, files: &[LiveFile], sizes: bool) -> Result<RecordBatch> {
+pub(crate) fn partitions(definition: &Definition, files: &[Arc<DataFile>], sizes: bool) -> Result<RecordBatch> {
     #[derive(Default)]
     struct Sum {
         files: i64,

@@ -1,0 +1,246 @@
+//! From the rows of a plan to what a change consists of: places of rows that go, files of rows that come, change data.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, Int32Array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use deltalake_core::kernel::Add;
+use deltalake_core::logstore::LogStoreRef;
+use futures::StreamExt;
+use tokio::task::JoinSet;
+
+use super::change_data::{ChangeData, Kind};
+use super::insert::discard;
+use super::touched::{Touched, Twice};
+use super::validate::Validator;
+use super::write::{FileWriter, conform};
+use crate::catalog::TableId;
+use crate::error::{Error, Result};
+use crate::plan::{Progress, Running};
+use crate::table::Definition;
+
+/// What becomes of a row, as the third column says it.
+pub(super) const DELETE: i32 = 0;
+pub(super) const UPDATE: i32 = 1;
+pub(super) const INSERT: i32 = 2;
+
+/// The columns before the values: file, row, what becomes of it.
+const LEADING: usize = 3;
+/// Which of them says what becomes of the row.
+pub(super) const ACTION: usize = 2;
+
+/// What all partitions came to.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub(super) touched: Touched,
+    /// Files with new rows, and with change data.
+    pub(super) adds: Vec<Add>,
+    pub(super) changes: Vec<Add>,
+    pub(super) deleted: u64,
+    pub(super) updated: u64,
+    pub(super) inserted: u64,
+    pub(super) twice: Option<Twice>,
+}
+
+/// How the input's columns are to be read.
+struct Reader {
+    writer: FileWriter,
+    validator: Validator,
+    change_data: Option<ChangeData>,
+    /// The columns of the table; the input has as many old ones where there is change data, then as many new ones, or none.
+    columns: usize,
+}
+
+/// Reads all partitions of the input, and writes the new rows that they bring.
+///
+/// # Errors
+/// Where a row breaks a rule or does not fit, or the input fails: then nothing that was written stays.
+pub(super) async fn collect(
+    id: &TableId,
+    definition: &Definition,
+    log_store: &LogStoreRef,
+    rule: Option<&str>,
+    input: Arc<dyn ExecutionPlan>,
+    running: &Running,
+) -> Result<Collected> {
+    let store = log_store.object_store(None);
+    let writer = FileWriter::new(definition, store.clone())?;
+    let reader = Arc::new(Reader {
+        validator: validator(id, definition, &writer, rule, running)?,
+        change_data: ChangeData::of(definition, store)?,
+        columns: writer.schema().fields().len(),
+        writer,
+    });
+    let mut tasks = JoinSet::new();
+    for partition in 0..input.output_partitioning().partition_count() {
+        let stream = input.execute(partition, running.task.clone())?;
+        let (reader, progress) = (reader.clone(), running.progress.clone());
+        tasks.spawn(async move { reader.read(stream, &progress).await });
+    }
+    let mut all = Collected::default();
+    let mut failure = None;
+    while let Some(finished) = tasks.join_next().await {
+        match finished {
+            Ok(Ok(part)) => all.merge(part),
+            Ok(Err(error)) => {
+                tasks.abort_all();
+                failure.get_or_insert(error);
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                failure.get_or_insert(Error::internal(format!("a writer stopped: {error}")));
+            }
+        }
+    }
+    match failure {
+        Some(error) => {
+            all.discard(log_store).await;
+            Err(error)
+        }
+        None => Ok(all),
+    }
+}
+
+fn validator(
+    id: &TableId,
+    definition: &Definition,
+    writer: &FileWriter,
+    rule: Option<&str>,
+    running: &Running,
+) -> Result<Validator> {
+    let state = running.state();
+    let mut validator = Validator::new(&state, &id.display(), definition, writer.schema())?;
+    if let Some(rule) = rule {
+        validator.add_rule(&state, &format!("REPLACE WHERE {rule}"), rule)?;
+    }
+    Ok(validator)
+}
+
+impl Collected {
+    fn merge(&mut self, other: Self) {
+        let twice = self.touched.merge(other.touched);
+        self.twice = self.twice.take().or(other.twice).or(twice);
+        self.adds.extend(other.adds);
+        self.changes.extend(other.changes);
+        self.deleted += other.deleted;
+        self.updated += other.updated;
+        self.inserted += other.inserted;
+    }
+
+    pub(super) fn affected(&self) -> u64 {
+        self.deleted + self.updated + self.inserted
+    }
+
+    /// Removes the files, which no commit will refer to; what cannot be removed is left to VACUUM.
+    pub(super) async fn discard(&self, log_store: &LogStoreRef) {
+        discard(log_store, &self.adds).await;
+        discard(log_store, &self.changes).await;
+    }
+}
+
+impl Reader {
+    async fn read(&self, mut stream: SendableRecordBatchStream, progress: &Progress) -> Result<Collected> {
+        let mut files = self.writer.open();
+        let mut changes = self.change_data.as_ref().map(|changes| changes.writer().open());
+        let mut part = Collected::default();
+        let outcome = async {
+            while let Some(batch) = stream.next().await {
+                let batch = batch?;
+                progress.rows.add(batch.num_rows());
+                let actions = actions(&batch)?;
+                let is = |wanted: i32| move |place: usize| actions.value(place) == wanted;
+                let places = || 0..batch.num_rows();
+                let inserted = places().filter(|place| is(INSERT)(*place)).count();
+                let updated = places().filter(|place| is(UPDATE)(*place)).count();
+                let deleted = batch.num_rows() - inserted - updated;
+                part.inserted += inserted as u64;
+                part.updated += updated as u64;
+                part.deleted += deleted as u64;
+                let twice = part.touched.note(&batch, |place| actions.value(place) != INSERT)?;
+                if twice.is_some() {
+                    part.twice = twice;
+                    break;
+                }
+                if let (Some(data), Some(files)) = (&self.change_data, &mut changes) {
+                    for (kind, old, wanted) in [
+                        (Kind::Delete, true, DELETE),
+                        (Kind::UpdatePreimage, true, UPDATE),
+                        (Kind::UpdatePostimage, false, UPDATE),
+                        (Kind::Insert, false, INSERT),
+                    ] {
+                        let mask: BooleanArray = places().map(|place| Some(is(wanted)(place))).collect();
+                        if mask.true_count() > 0 {
+                            let rows = self.values(&batch, old)?;
+                            let rows = filter_record_batch(&rows, &mask)?;
+                            files.write(&data.rows(&rows, kind)?).await?;
+                        }
+                    }
+                }
+                if inserted + updated > 0 {
+                    let rows = self.values(&batch, false)?;
+                    let rows = if deleted == 0 {
+                        rows
+                    } else {
+                        let mask: BooleanArray = places().map(|place| Some(!is(DELETE)(place))).collect();
+                        filter_record_batch(&rows, &mask)?
+                    };
+                    let rows = conform(&rows, self.writer.schema())?;
+                    self.validator.check(&rows)?;
+                    let rows = RecordBatch::try_new(self.writer.schema().clone(), rows.columns().to_vec())?;
+                    files.write(&self.writer.to_physical(&rows)?).await?;
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = outcome.await {
+            // What was uploaded so far is given up; the statement's own error is what matters.
+            let _ = files.abort().await;
+            if let Some(changes) = changes {
+                let _ = changes.abort().await;
+            }
+            return Err(error);
+        }
+        part.adds = files.close().await?;
+        if let (Some(data), Some(changes)) = (&self.change_data, changes) {
+            part.changes = data.placed(changes.close().await?);
+        }
+        progress.files.add(part.adds.len());
+        let bytes = part
+            .adds
+            .iter()
+            .map(|add| usize::try_from(add.size).unwrap_or_default());
+        progress.bytes.add(bytes.sum());
+        Ok(part)
+    }
+
+    /// The table's columns of a batch: as they were, or as they become.
+    fn values(&self, batch: &RecordBatch, old: bool) -> Result<RecordBatch> {
+        let before = if self.change_data.is_some() { self.columns } else { 0 };
+        let start = if old { LEADING } else { LEADING + before };
+        let columns = batch
+            .columns()
+            .get(start..start + self.columns)
+            .ok_or_else(|| Error::internal("a change has too few columns"))?;
+        let fields: Vec<Field> = self
+            .writer
+            .schema()
+            .fields()
+            .iter()
+            .zip(columns)
+            .map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true))
+            .collect();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.to_vec())?)
+    }
+}
+
+fn actions(batch: &RecordBatch) -> Result<&Int32Array> {
+    let column = batch.columns().get(ACTION);
+    let actions = column.and_then(|column| column.as_primitive_opt::<Int32Type>());
+    actions
+        .filter(|actions| actions.null_count() == 0)
+        .ok_or_else(|| Error::internal("a change does not say what becomes of its rows"))
+}

@@ -1,0 +1,100 @@
+//! A commit file as its actions.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use deltalake_core::kernel::{Add, AddCDCFile, DomainMetadata, Metadata, Protocol, Remove, Transaction};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::files::{DataFile, FileKey};
+use crate::error::{Error, Result};
+
+/// One line of a commit. Kinds of actions that are not known here say nothing about the table's state (Delta protocol,
+/// "Actions": what changes it comes with a table feature).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Line {
+    add: Option<Add>,
+    remove: Option<Remove>,
+    cdc: Option<AddCDCFile>,
+    meta_data: Option<Metadata>,
+    protocol: Option<Protocol>,
+    txn: Option<Transaction>,
+    domain_metadata: Option<DomainMetadata>,
+    commit_info: Option<Map<String, Value>>,
+}
+
+/// What one commit says.
+#[derive(Debug, Default)]
+pub(crate) struct CommitActions {
+    pub(crate) adds: Vec<Add>,
+    pub(crate) removes: Vec<Remove>,
+    pub(crate) changes: Vec<AddCDCFile>,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) transactions: Vec<Transaction>,
+    pub(crate) domains: Vec<DomainMetadata>,
+    /// Empty where the commit has no such action.
+    pub(crate) info: Map<String, Value>,
+}
+
+impl CommitActions {
+    /// The actions of a commit file.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Corrupt`] with the line that is not an action.
+    pub(crate) fn parse(version: u64, bytes: &[u8]) -> Result<Self> {
+        let mut actions = Self::default();
+        for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let line: Line = serde_json::from_slice(line).map_err(|error| {
+                Error::corrupt(format!(
+                    "commit {version} of the log cannot be read: line {}: {error}",
+                    number + 1
+                ))
+                .with_source(error)
+            })?;
+            actions.adds.extend(line.add);
+            actions.removes.extend(line.remove);
+            actions.changes.extend(line.cdc);
+            actions.metadata = line.meta_data.or(actions.metadata);
+            actions.protocol = line.protocol.or(actions.protocol);
+            actions.transactions.extend(line.txn);
+            actions.domains.extend(line.domain_metadata);
+            actions.info = line.commit_info.unwrap_or(actions.info);
+        }
+        Ok(actions)
+    }
+
+    /// Whether the commit added rows without reading any, as its writer says.
+    pub(crate) fn is_blind_append(&self) -> bool {
+        self.info.get("isBlindAppend").and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    pub(super) fn removed_keys(&self) -> HashSet<FileKey> {
+        self.removes.iter().map(FileKey::of_remove).collect()
+    }
+
+    pub(super) fn take_files(&mut self) -> Vec<Arc<DataFile>> {
+        let adds = std::mem::take(&mut self.adds);
+        adds.into_iter().map(|add| Arc::new(DataFile::new(add))).collect()
+    }
+
+    pub(super) fn note_transactions(&mut self, into: &mut HashMap<String, Transaction>) {
+        let transactions = self.transactions.drain(..);
+        into.extend(transactions.map(|transaction| (transaction.app_id.clone(), transaction)));
+    }
+
+    pub(super) fn note_domains(&mut self, into: &mut BTreeMap<String, DomainMetadata>) {
+        for domain in self.domains.drain(..) {
+            if domain.removed {
+                into.remove(&domain.domain);
+            } else {
+                into.insert(domain.domain.clone(), domain);
+            }
+        }
+    }
+}

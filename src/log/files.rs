@@ -1,0 +1,194 @@
+//! The live files of a version: a list that the next version shares but for what its commit changed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+
+use chrono::Utc;
+use deltalake_core::kernel::{Add, DeletionVectorDescriptor, Remove};
+use roaring::RoaringTreemap;
+use serde_json::{Map, Value};
+
+/// From how many changes on a list is written anew, as a share of the whole.
+const SHARE: usize = 8;
+/// Changes that are always kept beside the list.
+const FEW: usize = 1024;
+
+/// A data file of a version, with what the log says of it.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    /// The action that the file stands by.
+    pub(crate) add: Add,
+    statistics: OnceLock<Map<String, Value>>,
+    /// The rows that the deletion vector hides, once they were read.
+    pub(crate) hidden: OnceLock<Arc<RoaringTreemap>>,
+}
+
+/// What tells two states of a file apart: its path and its deletion vector (Delta protocol, "Action Reconciliation").
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FileKey {
+    pub(crate) path: String,
+    /// The unique id of the deletion vector.
+    pub(crate) vector: Option<String>,
+}
+
+impl FileKey {
+    pub(crate) fn new(path: &str, vector: Option<&DeletionVectorDescriptor>) -> Self {
+        Self {
+            path: path.to_string(),
+            vector: vector.map(vector_id),
+        }
+    }
+
+    pub(crate) fn of_remove(remove: &Remove) -> Self {
+        Self::new(&remove.path, remove.deletion_vector.as_ref())
+    }
+}
+
+/// The unique id of a deletion vector (Delta protocol, "Deletion Vector Descriptor Schema", derived fields).
+fn vector_id(vector: &DeletionVectorDescriptor) -> String {
+    let kind = vector.storage_type.as_ref();
+    match vector.offset {
+        Some(offset) => format!("{kind}{}@{offset}", vector.path_or_inline_dv),
+        None => format!("{kind}{}", vector.path_or_inline_dv),
+    }
+}
+
+/// The action that takes a file away.
+pub(crate) fn remove(add: &Add, data_change: bool) -> Remove {
+    Remove {
+        path: add.path.clone(),
+        data_change,
+        deletion_timestamp: Some(Utc::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(add.partition_values.clone()),
+        size: Some(add.size),
+        deletion_vector: add.deletion_vector.clone(),
+        tags: add.tags.clone(),
+        base_row_id: add.base_row_id,
+        default_row_commit_version: add.default_row_commit_version,
+    }
+}
+
+impl DataFile {
+    pub(crate) fn new(add: Add) -> Self {
+        Self {
+            add,
+            statistics: OnceLock::new(),
+            hidden: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> FileKey {
+        FileKey::new(&self.add.path, self.add.deletion_vector.as_ref())
+    }
+
+    /// The statistics as the log has them (Delta protocol, "Per-file Statistics"); empty where it has none that can be read.
+    pub(crate) fn statistics(&self) -> &Map<String, Value> {
+        self.statistics.get_or_init(|| {
+            let parsed = self.add.stats.as_deref().map(serde_json::from_str);
+            match parsed {
+                Some(Ok(Value::Object(statistics))) => statistics,
+                _ => Map::new(),
+            }
+        })
+    }
+
+    /// The rows in the file, deleted ones included.
+    pub(crate) fn records(&self) -> Option<u64> {
+        self.statistics().get("numRecords").and_then(Value::as_u64)
+    }
+
+    /// The rows that the file's deletion vector hides.
+    pub(crate) fn deleted(&self) -> u64 {
+        let vector = self.add.deletion_vector.as_ref();
+        vector.map_or(0, |vector| u64::try_from(vector.cardinality).unwrap_or_default())
+    }
+
+    /// The rows that a query sees.
+    pub(crate) fn live_records(&self) -> Option<u64> {
+        self.records().map(|records| records.saturating_sub(self.deleted()))
+    }
+
+    /// The action that takes the file away.
+    pub(crate) fn remove(&self, data_change: bool) -> Remove {
+        remove(&self.add, data_change)
+    }
+
+    /// The file's size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        u64::try_from(self.add.size).unwrap_or_default()
+    }
+}
+
+/// The live files of one version.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Files {
+    base: Arc<Base>,
+    /// Places in the base that are gone.
+    gone: Arc<HashSet<usize>>,
+    /// Files that came since, oldest first.
+    added: Arc<Vec<Arc<DataFile>>>,
+}
+
+#[derive(Debug, Default)]
+struct Base {
+    files: Vec<Arc<DataFile>>,
+    places: OnceLock<HashMap<FileKey, usize>>,
+}
+
+impl Base {
+    fn places(&self) -> &HashMap<FileKey, usize> {
+        self.places.get_or_init(|| {
+            let keys = self.files.iter().map(|file| file.key());
+            keys.enumerate().map(|(place, key)| (key, place)).collect()
+        })
+    }
+}
+
+impl Files {
+    pub(crate) fn new(files: Vec<Arc<DataFile>>) -> Self {
+        Self {
+            base: Arc::new(Base {
+                files,
+                places: OnceLock::new(),
+            }),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.base.files.len() - self.gone.len() + self.added.len()
+    }
+
+    /// The files, in the order in which they came into the log as far as it is known.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DataFile>> {
+        let base = self.base.files.iter().enumerate();
+        base.filter(|(place, _)| !self.gone.contains(place))
+            .map(|(_, file)| file)
+            .chain(self.added.iter())
+    }
+
+    /// The files after commits that removed and added some. A file that is added again replaces what stood under its key.
+    pub(crate) fn after(&self, removed: &HashSet<FileKey>, added: Vec<Arc<DataFile>>) -> Self {
+        let mut gone = self.gone.as_ref().clone();
+        let mut kept: Vec<Arc<DataFile>> = self.added.as_ref().clone();
+        let again: HashSet<FileKey> = added.iter().map(|file| file.key()).collect();
+        let places = self.base.places();
+        gone.extend(removed.iter().chain(&again).filter_map(|key| places.get(key)));
+        kept.retain(|file| {
+            let key = file.key();
+            !removed.contains(&key) && !again.contains(&key)
+        });
+        kept.extend(added);
+        let next = Self {
+            base: self.base.clone(),
+            gone: Arc::new(gone),
+            added: Arc::new(kept),
+        };
+        if next.gone.len() + next.added.len() > FEW + next.base.files.len() / SHARE {
+            Self::new(next.iter().cloned().collect())
+        } else {
+            next
+        }
+    }
+}

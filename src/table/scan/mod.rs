@@ -1,0 +1,385 @@
+//! The rows of a version: its files pruned, balanced and handed to DataFusion's Parquet source.
+
+mod exec;
+mod layout;
+mod mapping;
+mod provider;
+mod prune;
+mod statistics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
+use parking_lot::Mutex;
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use parquet::file::metadata::ParquetMetaDataReader;
+use roaring::RoaringTreemap;
+use url::{Position, Url};
+
+pub(crate) use layout::{FILE, ROW};
+pub(crate) use provider::RowsTable;
+
+use super::deletion_vector::hidden_rows;
+use super::{Definition, data_path};
+use crate::error::{Error, Result};
+use crate::log::{DataFile, Snapshot, check_readable};
+use crate::store::{Stores, path_of};
+use exec::{LakeScanExec, Totals};
+use layout::Layout;
+use mapping::MappedColumns;
+use prune::Pruner;
+use statistics::{file_statistics, total};
+
+/// How many deletion vectors are read at once.
+const READS: usize = 16;
+
+/// A file with rows that are hidden beyond those of its deletion vector.
+#[derive(Debug, Clone)]
+pub(crate) struct Selected {
+    pub(crate) file: Arc<DataFile>,
+    /// All rows that are not read, those of the deletion vector included; where absent, those of the deletion vector.
+    pub(crate) hidden: Option<Arc<RoaringTreemap>>,
+}
+
+/// Reads a version of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    stores: Arc<Stores>,
+    snapshot: Snapshot,
+    definition: Arc<Definition>,
+    layout: Layout,
+    /// The files to read instead of all that live.
+    files: Option<Vec<Selected>>,
+    /// Files are read in this order, by one partition.
+    in_order: bool,
+    /// The conditions of the last scan.
+    pruner: Arc<Mutex<Option<Arc<Pruner>>>>,
+}
+
+impl Rows {
+    /// All rows, in columns as users see them; `identity` adds `_file` and `_row`, which say where each row lies.
+    ///
+    /// # Errors
+    /// Where the table's protocol asks for a feature that cannot be read, or its schema cannot be understood.
+    pub(crate) fn new(stores: Arc<Stores>, snapshot: Snapshot, name: &str, identity: bool) -> Result<Self> {
+        check_readable(snapshot.protocol(), name)?;
+        let definition = Arc::new(Definition::of(&snapshot)?);
+        let layout = Layout::new(&definition, identity)?;
+        Ok(Self {
+            stores,
+            snapshot,
+            definition,
+            layout,
+            files: None,
+            in_order: false,
+            pruner: Arc::default(),
+        })
+    }
+
+    /// Only these files.
+    pub(crate) fn of_files(mut self, files: Vec<Selected>) -> Self {
+        self.files = Some(files);
+        self
+    }
+
+    /// One partition that reads the files in their order.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.in_order = true;
+        self
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.layout.schema()
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Conditions on what the log says of a file are answered by the choice of files; others make that choice smaller.
+    pub(crate) fn pushdown(&self, filters: &[&Expr]) -> Vec<TableProviderFilterPushDown> {
+        let kind = |filter: &&Expr| {
+            if self.layout.is_in_log(filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Inexact
+            }
+        };
+        filters.iter().map(kind).collect()
+    }
+
+    /// Whether the last scan would have looked for rows in one of these files, had they been there.
+    ///
+    /// # Errors
+    /// Where a partition value cannot be read.
+    pub(crate) fn may_match(&self, files: Vec<Arc<DataFile>>) -> Result<bool> {
+        let Some(pruner) = self.pruner.lock().clone() else {
+            return Ok(!files.is_empty());
+        };
+        let files: Vec<Selected> = files.into_iter().map(|file| Selected { file, hidden: None }).collect();
+        let partitions = self.layout.partition_values(&self.definition, &files)?;
+        let kept = pruner.keep(&self.layout, &self.definition, &files, &partitions)?;
+        Ok(kept.contains(&true))
+    }
+
+    /// The plan that reads the rows. Files that cannot hold a matching row are left out; rows that do not match may come.
+    ///
+    /// # Errors
+    /// Where a filter does not fit the schema, or a deletion vector cannot be read.
+    pub(crate) async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let candidates: Vec<Selected> = match &self.files {
+            Some(files) => files.clone(),
+            None => {
+                let all = self.snapshot.files().iter().cloned();
+                all.map(|file| Selected { file, hidden: None }).collect()
+            }
+        };
+        let mut totals = Totals::of(&candidates);
+        let partitions = self.layout.partition_values(&self.definition, &candidates)?;
+        let pruner = Arc::new(Pruner::new(state, filters, &self.layout)?);
+        let kept = pruner.keep(&self.layout, &self.definition, &candidates, &partitions)?;
+        *self.pruner.lock() = Some(pruner);
+        let columns = self.layout.columns_of(projection, filters);
+        let mut by_store: BTreeMap<String, Vec<PartitionedFile>> = BTreeMap::new();
+        let wanted = candidates.iter().enumerate().zip(kept).filter(|(_, kept)| *kept);
+        let wanted: Vec<_> = wanted
+            .map(|((place, selected), _)| self.partitioned_file(place, selected, &partitions, &columns))
+            .collect();
+        let files: Vec<(String, PartitionedFile)> = futures::stream::iter(wanted)
+            .buffered(READS)
+            .try_filter_map(|file| std::future::ready(Ok(file)))
+            .try_collect()
+            .await?;
+        totals.keep(files.iter().map(|(_, file)| file.object_meta.size));
+        for (store, file) in files {
+            by_store.entry(store).or_default().push(file);
+        }
+        let mut scans = Vec::new();
+        for (store, files) in by_store {
+            scans.push(self.source(state, &store, files, projection, limit)?);
+        }
+        let projected = match projection {
+            Some(columns) => Arc::new(self.schema().project(columns)?),
+            None => self.schema().clone(),
+        };
+        let input: Arc<dyn ExecutionPlan> = match (scans.pop(), scans.is_empty()) {
+            (None, _) => Arc::new(EmptyExec::new(projected)),
+            (Some(scan), true) => scan,
+            (Some(scan), false) => {
+                scans.push(scan);
+                UnionExec::try_new(scans)?
+            }
+        };
+        Ok(Arc::new(LakeScanExec::new(
+            input,
+            self.snapshot.url().clone(),
+            self.snapshot.version(),
+            totals,
+        )))
+    }
+
+    fn source(
+        &self,
+        state: &dyn Session,
+        store: &str,
+        files: Vec<PartitionedFile>,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let statistics = total(files.iter(), self.layout.source_schema())?;
+        let mut options = state.table_options().parquet.clone();
+        options.global = state.config_options().execution.parquet.clone();
+        // INT96 is how Spark used to write instants; nanoseconds would overflow for years that others can hold.
+        options.global.coerce_int96 = Some("us".to_string());
+        let source = ParquetSource::new(self.layout.table_schema()).with_table_parquet_options(options);
+        let groups = if self.in_order {
+            vec![FileGroup::new(files)]
+        } else {
+            balanced(files, state.config().target_partitions())
+        };
+        let columns = self.layout.projection(projection);
+        let mut config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(store)?, Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_limit(limit)
+            .with_preserve_order(self.in_order)
+            .with_projection_indices(Some(columns))?;
+        if let Some(mapped) = MappedColumns::of(&self.definition, &self.layout)? {
+            config = config.with_expr_adapter(Some(Arc::new(mapped)));
+        }
+        Ok(DataSourceExec::from_data_source(config.build()))
+    }
+
+    /// The file as DataFusion reads it; none where all its rows are hidden.
+    async fn partitioned_file(
+        &self,
+        place: usize,
+        selected: &Selected,
+        partitions: &layout::PartitionValues,
+        columns: &[bool],
+    ) -> DataFusionResult<Option<(String, PartitionedFile)>> {
+        let file = &selected.file;
+        let (store, path) = self.place(file)?;
+        let hidden = match &selected.hidden {
+            Some(hidden) => Some(hidden.clone()),
+            None => hidden_rows(&self.stores, &self.snapshot, file).await?,
+        };
+        let mut read = PartitionedFile::new_from_meta(ObjectMeta {
+            location: path,
+            last_modified: chrono::DateTime::from_timestamp_millis(file.add.modification_time).unwrap_or_default(),
+            size: file.size(),
+            e_tag: None,
+            version: None,
+        })
+        .with_partition_values(partitions.of_file(place, file)?);
+        let hides = hidden.as_ref().map_or(0, |hidden| hidden.len());
+        if let Some(hidden) = hidden.filter(|hidden| !hidden.is_empty()) {
+            let rows = match file.records() {
+                Some(rows) => rows,
+                None => self.count_rows(&store, &read).await?,
+            };
+            if hidden.len() >= rows {
+                return Ok(None);
+            }
+            read = read.with_extension(ParquetRowSelection::new(selection(&hidden, rows)?));
+        }
+        let statistics = file_statistics(
+            file,
+            hides,
+            &self.definition,
+            &self.layout,
+            columns,
+            &read.partition_values,
+        );
+        read.statistics = Some(Arc::new(statistics));
+        Ok(Some((store, read)))
+    }
+
+    /// The URL of the store that a file is in, and its path there: below the table's folder, or anywhere by URL.
+    fn place(&self, file: &DataFile) -> Result<(String, Path)> {
+        place(self.snapshot.url(), &file.add.path)
+    }
+
+    /// The rows of a file of which the log does not say how many there are.
+    async fn count_rows(&self, store: &str, file: &PartitionedFile) -> Result<u64> {
+        let url = Url::parse(store).map_err(|error| Error::internal(error.to_string()))?;
+        let meta = &file.object_meta;
+        let bytes = self.stores.root(&url)?.get(&meta.location).await?.bytes().await?;
+        let footer = ParquetMetaDataReader::new()
+            .parse_and_finish(&bytes)
+            .map_err(|error| Error::corrupt(format!("file {}: {error}", meta.location)).with_source(error))?;
+        Ok(u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default())
+    }
+}
+
+/// The URL of the store that a file of the table at `table` is in, and its path there, by the path that the log has.
+///
+/// # Errors
+/// Where the path is a URL that has no place in a store.
+pub(crate) fn place(table: &Url, path: &str) -> Result<(String, Path)> {
+    let origin = |url: &Url| format!("{}/", url[..Position::BeforePath].trim_end_matches('/'));
+    let store = |url: &Url| match url.scheme() {
+        "file" => "file:///".to_string(),
+        _ => origin(url),
+    };
+    match Url::parse(path) {
+        Ok(url) if path.contains(":/") => Ok((store(&url), path_of(&url)?)),
+        _ => {
+            let folder = path_of(table)?;
+            let relative = data_path(path);
+            let parts = folder.parts().chain(relative.parts());
+            Ok((store(table), parts.collect()))
+        }
+    }
+}
+
+/// Files in as many groups as there are partitions to read them, of about the same bytes each; each group keeps the files'
+/// order.
+fn balanced(files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup> {
+    let wanted = partitions.min(files.len()).max(1);
+    let bytes: u64 = files.iter().map(|file| file.object_meta.size.max(1)).sum();
+    let share = bytes.div_ceil(wanted as u64).max(1);
+    let mut groups: Vec<Vec<PartitionedFile>> = vec![Vec::new()];
+    let mut filled = 0;
+    for file in files {
+        let size = file.object_meta.size.max(1);
+        let full = filled > 0 && filled + size / 2 > share && groups.len() < wanted;
+        if full {
+            groups.push(Vec::new());
+            filled = 0;
+        }
+        filled += size;
+        if let Some(group) = groups.last_mut() {
+            group.push(file);
+        }
+    }
+    groups.into_iter().map(FileGroup::new).collect()
+}
+
+/// The rows that are read: all `rows` but the hidden ones.
+fn selection(hidden: &RoaringTreemap, rows: u64) -> Result<RowSelection> {
+    let count = |rows: u64| usize::try_from(rows).map_err(|_| Error::corrupt("a row number is too large"));
+    let mut selectors = Vec::new();
+    let mut next = 0;
+    let mut run: Option<(u64, u64)> = None;
+    let mut close = |from: u64, to: u64, next: &mut u64| -> Result<()> {
+        if from > *next {
+            selectors.push(RowSelector::select(count(from - *next)?));
+        }
+        selectors.push(RowSelector::skip(count(to - from)?));
+        *next = to;
+        Ok(())
+    };
+    for row in hidden {
+        if row >= rows {
+            return Err(Error::corrupt(format!(
+                "a deletion vector hides row {row} of a file that has {rows} rows"
+            )));
+        }
+        run = match run {
+            Some((from, to)) if to == row => Some((from, row + 1)),
+            Some((from, to)) => {
+                close(from, to, &mut next)?;
+                Some((row, row + 1))
+            }
+            None => Some((row, row + 1)),
+        };
+    }
+    if let Some((from, to)) = run {
+        close(from, to, &mut next)?;
+    }
+    if next < rows {
+        selectors.push(RowSelector::select(count(rows - next)?));
+    }
+    Ok(RowSelection::from(selectors))
+}
+
+/// The type that scans give a column of this type: views where there are any, which take no copies.
+pub(super) fn read_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::Binary => DataType::BinaryView,
+        other => other.clone(),
+    }
+}
