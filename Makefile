@@ -3,6 +3,8 @@
 PROFILE ?= dev
 VENV ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-venv
 TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+# One set of flags for all that tests run: other flags would build the dependencies once more.
+TESTED = --workspace --lib --bins --tests --examples
 BINARY = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/posixlake
 
 .PHONY: help demo test fmt fmt-check lint unit docs docs-check python bench deny clean need venv
@@ -28,7 +30,7 @@ lint: ## Clippy, warnings are errors
 	cargo clippy --workspace --all-targets -- -D warnings
 
 unit: ## Rust tests
-	cargo test --workspace --lib --bins --tests --examples
+	cargo test $(TESTED)
 
 docs: ## Generate docs/sql.md and the API documentation
 	cargo build --workspace --bin posixlake
@@ -39,7 +41,7 @@ docs-check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples and documentation
-	cargo build --workspace --bin posixlake
+	cargo test $(TESTED) --no-run
 	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/python
 
 bench: need venv ## Measure against pyarrow, deltalake and DataFusion (release build, takes long)

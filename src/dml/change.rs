@@ -65,6 +65,8 @@ pub(super) struct ChangeCommand {
     pub(super) evolution: Option<(Metadata, Protocol)>,
     pub(super) story: Story,
     pub(super) answer: Answer,
+    /// Whether the input may name a row more than once: it goes once.
+    pub(super) once: bool,
     pub(super) again: Again,
     pub(super) description: String,
 }
@@ -98,6 +100,7 @@ impl ChangeCommand {
             &definition,
             &log_store,
             self.rule(),
+            self.once,
             planned.input.clone(),
             running,
         )
@@ -133,7 +136,7 @@ impl ChangeCommand {
         started: Instant,
     ) -> Result<()> {
         let target = &planned.target;
-        if let Some(twice) = &collected.twice {
+        if let Some(twice) = collected.twice.as_ref().filter(|_| !self.once) {
             let row = show_row(&self.lake, &self.id, target.snapshot(), definition, twice, running).await;
             return Err(Error::constraint(format!(
                 "more than one source row matches the row {row} of table {}: make the source's key unique",

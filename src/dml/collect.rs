@@ -53,6 +53,8 @@ struct Reader {
     change_data: Option<ChangeData>,
     /// The columns of the table; the input has as many old ones where there is change data, then as many new ones, or none.
     columns: usize,
+    /// Whether a row may be named more than once: it goes once.
+    once: bool,
 }
 
 /// Reads all partitions of the input, and writes the new rows that they bring.
@@ -64,6 +66,7 @@ pub(super) async fn collect(
     definition: &Definition,
     log_store: &LogStoreRef,
     rule: Option<&str>,
+    once: bool,
     input: Arc<dyn ExecutionPlan>,
     running: &Running,
 ) -> Result<Collected> {
@@ -73,6 +76,7 @@ pub(super) async fn collect(
         validator: validator(id, definition, &writer, rule, running)?,
         change_data: ChangeData::of(definition, store)?,
         columns: writer.schema().fields().len(),
+        once,
         writer,
     });
     let mut tasks = JoinSet::new();
@@ -149,7 +153,10 @@ impl Reader {
         let mut part = Collected::default();
         let outcome = async {
             while let Some(batch) = stream.next().await {
-                let batch = batch?;
+                let batch = match self.fresh(batch?, &mut part)? {
+                    Some(batch) => batch,
+                    None => break,
+                };
                 progress.rows.add(batch.num_rows());
                 let actions = actions(&batch)?;
                 let is = |wanted: i32| move |place: usize| actions.value(place) == wanted;
@@ -160,11 +167,6 @@ impl Reader {
                 part.inserted += inserted as u64;
                 part.updated += updated as u64;
                 part.deleted += deleted as u64;
-                let twice = part.touched.note(&batch, |place| actions.value(place) != INSERT)?;
-                if twice.is_some() {
-                    part.twice = twice;
-                    break;
-                }
                 if let (Some(data), Some(files)) = (&self.change_data, &mut changes) {
                     for (kind, old, wanted) in [
                         (Kind::Delete, true, DELETE),
@@ -215,6 +217,27 @@ impl Reader {
             .map(|add| usize::try_from(add.size).unwrap_or_default());
         progress.bytes.add(bytes.sum());
         Ok(part)
+    }
+
+    /// Takes note of the places of a batch's rows, and returns the rows that were not named before; none where such a row
+    /// ends the statement.
+    fn fresh(&self, batch: RecordBatch, part: &mut Collected) -> Result<Option<RecordBatch>> {
+        let actions = actions(&batch)?;
+        let twice = part.touched.note(&batch, |place| actions.value(place) != INSERT)?;
+        if twice.is_empty() {
+            return Ok(Some(batch));
+        }
+        if !self.once {
+            part.twice = twice.into_iter().next().map(|(_, row)| row);
+            return Ok(None);
+        }
+        let mut fresh = vec![true; batch.num_rows()];
+        for (place, _) in twice {
+            if let Some(fresh) = fresh.get_mut(place) {
+                *fresh = false;
+            }
+        }
+        Ok(Some(filter_record_batch(&batch, &BooleanArray::from(fresh))?))
     }
 
     /// The table's columns of a batch: as they were, or as they become.

@@ -231,8 +231,9 @@ pub(super) async fn plan(
     description: String,
 ) -> Result<LogicalPlan> {
     let lowered = change.lower(planner).await?;
+    let change = Arc::new(change);
     let again: Again = {
-        let (planner, change) = (planner.clone(), Arc::new(change));
+        let (planner, change) = (planner.clone(), change.clone());
         Arc::new(move |spilling| {
             let planner = if spilling { planner.spilling() } else { planner.clone() };
             let change = change.clone();
@@ -246,6 +247,7 @@ pub(super) async fn plan(
             })
         })
     };
+    let once = matches!(&*change, Change::Merge(merge) if merge::only_deletes(merge));
     let command = ChangeCommand {
         lake: planner.lake().clone(),
         id: id.clone(),
@@ -253,6 +255,7 @@ pub(super) async fn plan(
         evolution: lowered.evolution,
         story,
         answer,
+        once,
         again,
         description,
     };

@@ -55,6 +55,12 @@ pub(crate) async fn plan(planner: &Planner, merge: &Merge, text: String) -> Resu
     lower::plan(planner, id, change, story, Answer::Merge, description).await
 }
 
+/// Whether a target row may be matched more than once, since all that can become of it is that it goes.
+pub(super) fn only_deletes(merge: &Merge) -> bool {
+    let mut matched = merge.clauses.iter().filter(|clause| clause.kind == MergeKind::Matched);
+    matched.all(|clause| clause.predicate.is_none() && clause.action == MergeAction::Delete)
+}
+
 fn action_type(clause: &MergeClause) -> &'static str {
     match clause.action {
         MergeAction::Update(_) | MergeAction::UpdateAll => "update",

@@ -22,15 +22,15 @@ pub(super) struct Twice {
 
 impl Touched {
     /// Takes note of the rows whose places are in the first two columns; rows without a place are new ones. `wanted` says
-    /// which rows of the batch count. The first row that had been named before is returned.
+    /// which rows of the batch count. Returns the rows that had been named before, by their place in the batch.
     ///
     /// # Errors
     /// Where the columns are not places.
-    pub(super) fn note(&mut self, batch: &RecordBatch, wanted: impl Fn(usize) -> bool) -> Result<Option<Twice>> {
+    pub(super) fn note(&mut self, batch: &RecordBatch, wanted: impl Fn(usize) -> bool) -> Result<Vec<(usize, Twice)>> {
         let (files, rows) = places(batch)?;
         let (keys, values) = (files.keys(), files.values().as_string_opt::<i32>());
         let values = values.ok_or_else(|| Error::internal("file names are no text"))?;
-        let mut twice = None;
+        let mut twice = Vec::new();
         // Rows of one file come together: the file is looked up once a run.
         let mut start = 0;
         while start < batch.num_rows() {
@@ -51,11 +51,9 @@ impl Touched {
             if let Some(bitmap) = self.0.get_mut(name) {
                 for place in (start..end).filter(|place| wanted(*place)) {
                     let row = u64::try_from(rows.value(place)).map_err(|_| Error::internal("a negative row number"))?;
-                    if !bitmap.insert(row) && twice.is_none() {
-                        twice = Some(Twice {
-                            file: name.to_string(),
-                            row,
-                        });
+                    if !bitmap.insert(row) {
+                        let file = name.to_string();
+                        twice.push((place, Twice { file, row }));
                     }
                 }
             }

@@ -23,6 +23,13 @@ struct Line {
     txn: Option<Transaction>,
     domain_metadata: Option<DomainMetadata>,
     commit_info: Option<Map<String, Value>>,
+    sidecar: Option<Sidecar>,
+}
+
+/// A file with more actions of a checkpoint.
+#[derive(Debug, Deserialize)]
+struct Sidecar {
+    path: String,
 }
 
 /// What one commit says.
@@ -35,6 +42,8 @@ pub(crate) struct CommitActions {
     pub(crate) protocol: Option<Protocol>,
     pub(crate) transactions: Vec<Transaction>,
     pub(crate) domains: Vec<DomainMetadata>,
+    /// Only checkpoints have them.
+    pub(super) sidecars: Vec<String>,
     /// Empty where the commit has no such action.
     pub(crate) info: Map<String, Value>,
 }
@@ -64,6 +73,7 @@ impl CommitActions {
             actions.protocol = line.protocol.or(actions.protocol);
             actions.transactions.extend(line.txn);
             actions.domains.extend(line.domain_metadata);
+            actions.sidecars.extend(line.sidecar.map(|sidecar| sidecar.path));
             actions.info = line.commit_info.unwrap_or(actions.info);
         }
         Ok(actions)

@@ -7,6 +7,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Map, Value};
 
 use super::commit::parse_lines;
+use super::replay::commit_version;
 use super::{FOLDER, Snapshot, commit_path};
 use crate::catalog::show_time;
 use crate::error::{Error, Result};
@@ -41,21 +42,20 @@ pub(crate) async fn commit_files(table: &Snapshot) -> Result<Vec<CommitFile>> {
     let mut files: Vec<CommitFile> = store
         .list(Some(&Path::from(FOLDER)))
         .try_filter_map(|meta| async move {
-            Ok(version_of(&meta.location).map(|version| CommitFile {
-                version,
-                modified: meta.last_modified,
-            }))
+            Ok(meta
+                .location
+                .filename()
+                .and_then(commit_version)
+                .map(|version| CommitFile {
+                    version,
+                    modified: meta.last_modified,
+                }))
         })
         .try_collect()
         .await?;
     files.retain(|file| file.version <= latest);
     files.sort_by_key(|file| file.version);
     Ok(files)
-}
-
-fn version_of(path: &Path) -> Option<u64> {
-    let stem = path.filename()?.strip_suffix(".json")?;
-    (stem.len() == 20).then(|| stem.parse().ok()).flatten()
 }
 
 /// The newest commits, newest first; all where `limit` is none.

@@ -2,6 +2,7 @@
 
 mod actions;
 mod background;
+mod checkpoint;
 mod commit;
 mod features;
 mod files;

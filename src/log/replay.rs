@@ -1,52 +1,187 @@
-//! From a log to the contents of a version.
+//! From a log to the contents of a version: the last checkpoint before it, and the commits from there on (Delta protocol,
+//! "Checkpoints" and "Action Reconciliation").
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use deltalake_core::kernel::{DomainMetadata, Metadata, Protocol, Transaction};
 use deltalake_core::logstore::LogStoreRef;
-use deltalake_core::{DeltaTable, DeltaTableError};
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::files::{DataFile, Files};
+use super::actions::CommitActions;
+use super::checkpoint::{self, Checkpoint};
+use super::files::{DataFile, FileKey, Files};
 use super::snapshot::Contents;
-use crate::error::Result;
+use super::{FOLDER, commit_path};
+use crate::error::{Error, Result};
+
+/// How many files of the log are read at once.
+const READS: usize = 16;
 
 /// The contents of a version, the latest where none is named; `None` where no table stands.
 ///
 /// # Errors
 /// Where the store fails, the log cannot be read, or the version is not in it.
 pub(super) async fn replay(log_store: &LogStoreRef, version: Option<u64>) -> Result<Option<Contents>> {
-    let mut table = DeltaTable::new(log_store.clone());
-    let loaded = match version {
-        Some(version) => table.load_version(version).await,
-        None => table.load().await,
+    let store = log_store.object_store(None);
+    let Some(log) = Listing::read(store.as_ref()).await? else {
+        return Ok(None);
     };
-    match loaded {
-        Ok(()) => {}
-        Err(DeltaTableError::NotATable(_)) => return Ok(None),
-        Err(error) => {
-            return match table.verify_deltatable_existence().await {
-                Ok(false) => Ok(None),
-                _ => Err(error.into()),
-            };
+    let Some(latest) = log.latest() else { return Ok(None) };
+    let version = version.unwrap_or(latest);
+    if version > latest {
+        return Err(Error::not_found(format!(
+            "there is no version {version}; the latest is {latest}"
+        )));
+    }
+    let mut broken = None;
+    let candidates = log.checkpoints.range(..=version).rev().flat_map(|(_, found)| found);
+    for checkpoint in candidates {
+        match checkpoint::read(&store, checkpoint).await {
+            Ok(actions) => {
+                return log
+                    .contents(&store, version, Some((checkpoint.version, actions)))
+                    .await
+                    .map(Some);
+            }
+            // An older one, or the whole log, tells the same.
+            Err(error) => {
+                tracing::warn!(version = checkpoint.version, %error, "a checkpoint cannot be read");
+                broken.get_or_insert(error);
+            }
         }
     }
-    let state = table.snapshot()?;
-    let files = state
-        .log_data()
-        .iter()
-        .map(|file| {
-            #[expect(deprecated, reason = "the only public way to the action as it stands in the log")]
-            let add = file.add_action();
-            Arc::new(DataFile::new(add))
+    match log.contents(&store, version, None).await {
+        Ok(contents) => Ok(Some(contents)),
+        Err(error) => Err(broken.unwrap_or(error)),
+    }
+}
+
+/// What is in the log's folder.
+#[derive(Debug, Default)]
+struct Listing {
+    /// The versions whose commits are there.
+    commits: Vec<u64>,
+    /// Complete checkpoints, by version.
+    checkpoints: BTreeMap<u64, Vec<Checkpoint>>,
+}
+
+impl Listing {
+    async fn read(store: &dyn ObjectStore) -> Result<Option<Self>> {
+        let listed = match store.list_with_delimiter(Some(&Path::from(FOLDER))).await {
+            Ok(listed) => listed.objects,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut log = Self::default();
+        let mut parts = Vec::new();
+        for meta in listed {
+            let Some(name) = meta.location.filename() else { continue };
+            if let Some(version) = commit_version(name) {
+                log.commits.push(version);
+            } else {
+                parts.extend(checkpoint::part(name, meta.location.clone()));
+            }
+        }
+        log.commits.sort_unstable();
+        for checkpoint in checkpoint::complete(parts) {
+            log.checkpoints.entry(checkpoint.version).or_default().push(checkpoint);
+        }
+        Ok(Some(log))
+    }
+
+    fn latest(&self) -> Option<u64> {
+        let checkpoint = self.checkpoints.keys().next_back();
+        self.commits.last().max(checkpoint).copied()
+    }
+
+    /// The contents of a version, from a checkpoint on.
+    async fn contents(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        version: u64,
+        checkpoint: Option<(u64, Vec<CommitActions>)>,
+    ) -> Result<Contents> {
+        let mut state = State::default();
+        let first = match checkpoint {
+            Some((version, actions)) => {
+                actions.into_iter().for_each(|actions| state.apply(actions));
+                version + 1
+            }
+            None => 0,
+        };
+        let wanted: Vec<u64> = (first..=version).collect();
+        if let Some(missing) = wanted
+            .iter()
+            .find(|version| self.commits.binary_search(version).is_err())
+        {
+            return Err(Error::corrupt(format!(
+                "the log lacks version {missing}, and has no checkpoint that makes up for it"
+            )));
+        }
+        let mut commits = futures::stream::iter(wanted)
+            .map(|version| {
+                let store = store.clone();
+                async move {
+                    let bytes = store.get(&commit_path(version)).await?.bytes().await?;
+                    let parsed = tokio::task::spawn_blocking(move || CommitActions::parse(version, &bytes)).await;
+                    parsed.map_err(|error| Error::internal(error.to_string()))?
+                }
+            })
+            .buffered(READS);
+        while let Some(actions) = commits.try_next().await? {
+            state.apply(actions);
+        }
+        state.contents(version)
+    }
+}
+
+/// The version of a commit file of this name.
+pub(super) fn commit_version(name: &str) -> Option<u64> {
+    let stem = name.strip_suffix(".json")?;
+    (stem.len() == 20).then(|| stem.parse().ok()).flatten()
+}
+
+/// The contents while the log is read.
+#[derive(Debug, Default)]
+struct State {
+    protocol: Option<Protocol>,
+    metadata: Option<Metadata>,
+    /// With the order in which they came.
+    files: HashMap<FileKey, (usize, Arc<DataFile>)>,
+    came: usize,
+    transactions: HashMap<String, Transaction>,
+    domains: BTreeMap<String, DomainMetadata>,
+}
+
+impl State {
+    fn apply(&mut self, mut actions: CommitActions) {
+        for key in actions.removed_keys() {
+            self.files.remove(&key);
+        }
+        for file in actions.take_files() {
+            self.came += 1;
+            self.files.insert(file.key(), (self.came, file));
+        }
+        actions.note_transactions(&mut self.transactions);
+        actions.note_domains(&mut self.domains);
+        self.protocol = actions.protocol.or(self.protocol.take());
+        self.metadata = actions.metadata.or(self.metadata.take());
+    }
+
+    fn contents(self, version: u64) -> Result<Contents> {
+        let lacks = |what: &str| Error::corrupt(format!("the log up to version {version} has no {what}"));
+        let mut files: Vec<(usize, Arc<DataFile>)> = self.files.into_values().collect();
+        files.sort_by_key(|(came, _)| *came);
+        Ok(Contents {
+            version,
+            protocol: self.protocol.ok_or_else(|| lacks("protocol"))?,
+            metadata: self.metadata.ok_or_else(|| lacks("metadata"))?,
+            files: Files::new(files.into_iter().map(|(_, file)| file).collect()),
+            transactions: Arc::new(self.transactions),
+            domains: Arc::new(self.domains),
         })
-        .collect();
-    let transactions: HashMap<_, _> = HashMap::new();
-    Ok(Some(Contents {
-        version: table.version().unwrap_or_default(),
-        protocol: state.protocol().clone(),
-        metadata: state.metadata().clone(),
-        files: Files::new(files),
-        transactions: Arc::new(transactions),
-        domains: Arc::default(),
-    }))
+    }
 }

@@ -298,20 +298,23 @@ impl Rows {
 /// # Errors
 /// Where the path is a URL that has no place in a store.
 pub(crate) fn place(table: &Url, path: &str) -> Result<(String, Path)> {
-    let origin = |url: &Url| format!("{}/", url[..Position::BeforePath].trim_end_matches('/'));
     let store = |url: &Url| match url.scheme() {
         "file" => "file:///".to_string(),
-        _ => origin(url),
+        _ => format!("{}/", &url[..Position::BeforePath]),
     };
-    match Url::parse(path) {
-        Ok(url) if path.contains(":/") => Ok((store(&url), path_of(&url)?)),
-        _ => {
-            let folder = path_of(table)?;
-            let relative = data_path(path);
-            let parts = folder.parts().chain(relative.parts());
-            Ok((store(table), parts.collect()))
-        }
+    if let (Ok(url), Some((_, rest))) = (Url::parse(path), path.split_once(":/")) {
+        // Behind the store's name, the log has the path as it is: what looks like an escaped sign in it is none.
+        let rest = rest.trim_start_matches('/');
+        let in_store = match url.scheme() {
+            "file" => rest,
+            _ => rest.split_once('/').map_or("", |(_, path)| path),
+        };
+        return Ok((store(&url), data_path(in_store)));
     }
+    let folder = path_of(table)?;
+    let relative = data_path(path);
+    let parts = folder.parts().chain(relative.parts());
+    Ok((store(table), parts.collect()))
 }
 
 /// Files in as many groups as there are partitions to read them, of about the same bytes each; each group keeps the files'

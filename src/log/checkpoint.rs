@@ -1,0 +1,147 @@
+//! Checkpoints as actions: in one file or several, with or without sidecars, in Parquet or JSON (Delta protocol,
+//! "Checkpoints").
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::json::LineDelimitedWriter;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::FOLDER;
+use super::actions::CommitActions;
+use crate::error::{Error, Result};
+
+/// How many files are read at once.
+const READS: usize = 8;
+/// The actions that a state consists of.
+const ACTIONS: [&str; 6] = ["add", "metaData", "protocol", "txn", "domainMetadata", "sidecar"];
+/// Columns of actions that say again, in other types, what other columns say.
+const REPEATED: [&str; 2] = ["stats_parsed", "partitionValues_parsed"];
+
+/// A file of the log that is part of a checkpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    version: u64,
+    /// What parts of one checkpoint have in common.
+    group: String,
+    parts: usize,
+    path: Path,
+}
+
+/// A checkpoint all of whose parts are there.
+#[derive(Debug, Clone)]
+pub(super) struct Checkpoint {
+    pub(super) version: u64,
+    paths: Vec<Path>,
+}
+
+/// The part that a file of this name is; none where it is something else.
+pub(super) fn part(name: &str, path: Path) -> Option<Part> {
+    let (version, rest) = name.split_once(".checkpoint.")?;
+    let version = (version.len() == 20).then(|| version.parse().ok()).flatten()?;
+    let pieces: Vec<&str> = rest.split('.').collect();
+    let (group, parts) = match pieces.as_slice() {
+        ["parquet"] => ("whole".to_string(), 1),
+        [_, parts, "parquet"] => (format!("of {parts}"), parts.parse().ok()?),
+        [id, "parquet" | "json"] => (format!("id {id}"), 1),
+        _ => return None,
+    };
+    Some(Part {
+        version,
+        group,
+        parts,
+        path,
+    })
+}
+
+/// The checkpoints that the parts make up.
+pub(super) fn complete(parts: Vec<Part>) -> Vec<Checkpoint> {
+    let mut groups: BTreeMap<(u64, String), Vec<Part>> = BTreeMap::new();
+    for part in parts {
+        groups.entry((part.version, part.group.clone())).or_default().push(part);
+    }
+    let whole = groups
+        .into_iter()
+        .filter(|(_, parts)| parts.first().is_some_and(|first| first.parts == parts.len()));
+    whole
+        .map(|((version, _), mut parts)| {
+            parts.sort_by(|a, b| a.path.cmp(&b.path));
+            Checkpoint {
+                version,
+                paths: parts.into_iter().map(|part| part.path).collect(),
+            }
+        })
+        .collect()
+}
+
+/// The actions of a checkpoint, its sidecars' included.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub(super) async fn read(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Vec<CommitActions>> {
+    let mut actions = files(store, checkpoint.version, checkpoint.paths.clone()).await?;
+    let sidecars: Vec<Path> = actions
+        .iter()
+        .flat_map(|actions| &actions.sidecars)
+        .map(|sidecar| match sidecar.rsplit_once('/') {
+            // A full path is one in the log's own folder of sidecars.
+            Some((_, name)) => Path::from(format!("{FOLDER}/_sidecars/{name}")),
+            None => Path::from(format!("{FOLDER}/_sidecars/{sidecar}")),
+        })
+        .collect();
+    actions.extend(files(store, checkpoint.version, sidecars).await?);
+    Ok(actions)
+}
+
+async fn files(store: &Arc<dyn ObjectStore>, version: u64, paths: Vec<Path>) -> Result<Vec<CommitActions>> {
+    futures::stream::iter(paths)
+        .map(|path| {
+            let store = store.clone();
+            async move {
+                let bytes = store.get(&path).await?.bytes().await?;
+                let is_json = path.as_ref().ends_with(".json");
+                let parsed = tokio::task::spawn_blocking(move || {
+                    if is_json {
+                        CommitActions::parse(version, &bytes)
+                    } else {
+                        parquet_actions(version, bytes)
+                    }
+                });
+                parsed.await.map_err(|error| Error::internal(error.to_string()))?
+            }
+        })
+        .buffered(READS)
+        .try_collect()
+        .await
+}
+
+/// Rows of a checkpoint as lines of a commit: both say the same, so they are read by the same code.
+fn parquet_actions(version: u64, bytes: Bytes) -> Result<CommitActions> {
+    let broken =
+        |error: &dyn std::fmt::Display| Error::corrupt(format!("checkpoint {version} cannot be read: {error}"));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| broken(&error))?;
+    let schema = builder.parquet_schema();
+    let texts = (0..schema.num_columns()).any(|leaf| schema.column(leaf).path().string() == "add.stats");
+    let wanted = (0..schema.num_columns()).filter(|leaf| {
+        let path = schema.column(*leaf).path().parts().to_vec();
+        let repeated = |name: &String| REPEATED.contains(&name.as_str()) && (texts || name != "stats_parsed");
+        path.first().is_some_and(|action| ACTIONS.contains(&action.as_str())) && !path.get(1).is_some_and(repeated)
+    });
+    let mask = ProjectionMask::leaves(schema, wanted.collect::<Vec<_>>());
+    let reader = builder.with_projection(mask).build().map_err(|error| broken(&error))?;
+    let mut lines = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|error| broken(&error))?;
+        let mut writer = LineDelimitedWriter::new(&mut lines);
+        writer
+            .write(&batch)
+            .and_then(|()| writer.finish())
+            .map_err(|error| broken(&error))?;
+    }
+    CommitActions::parse(version, &lines)
+}
