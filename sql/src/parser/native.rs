@@ -37,6 +37,15 @@ fn check(statement: &SqlStatement, place: Location) -> Parse<()> {
         SqlStatement::Query(query) => check_query(query, place),
         SqlStatement::CreateTable(_) => Err(SyntaxError::new("this form of CREATE TABLE is not understood", place)
             .with_hint("write CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (…)")),
+        SqlStatement::CreateDatabase { .. } => Err(SyntaxError::new(
+            "a lake is one database: CREATE DATABASE is not available",
+            place,
+        )
+        .with_hint("write CREATE SCHEMA s")),
+        SqlStatement::CreateIndex(_) => Err(SyntaxError::new("tables have no indexes", place)
+            .with_hint("OPTIMIZE t ZORDER BY (c, …) lets conditions on these columns skip files")),
+        SqlStatement::CreateFunction(_) => Err(SyntaxError::new("CREATE FUNCTION is not available", place)
+            .with_hint("functions are added to the session by a Rust or Python program")),
         SqlStatement::Explain {
             statement,
             analyze: false,
