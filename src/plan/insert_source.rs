@@ -85,7 +85,7 @@ fn decimal(target: &Option<DataType>) -> Option<SqlType> {
 fn literal(value: &Expr) -> Option<Expr> {
     let text = match value {
         Expr::Value(number) => match &number.value {
-            Value::Number(digits, _) => digits.clone(),
+            Value::Number(digits, _) => plain(digits)?,
             _ => return None,
         },
         Expr::UnaryOp {
@@ -93,7 +93,7 @@ fn literal(value: &Expr) -> Option<Expr> {
             expr,
         } => match expr.as_ref() {
             Expr::Value(number) => match &number.value {
-                Value::Number(digits, _) => format!("-{digits}"),
+                Value::Number(digits, _) => format!("-{}", plain(digits)?),
                 _ => return None,
             },
             _ => return None,
@@ -102,6 +102,22 @@ fn literal(value: &Expr) -> Option<Expr> {
         _ => return None,
     };
     Some(Expr::Value(Value::SingleQuotedString(text).with_empty_span()))
+}
+
+/// A number without an exponent; none where it would have more digits than any DECIMAL.
+fn plain(digits: &str) -> Option<String> {
+    let Some((mantissa, exponent)) = digits.split_once(['e', 'E']) else {
+        return Some(digits.to_string());
+    };
+    let exponent: i32 = exponent.parse().ok().filter(|exponent| (-76..=76).contains(exponent))?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    // Zeros on both sides, so that the point can move as far as it likes.
+    let zeros = "0".repeat(76);
+    let all = format!("{zeros}{whole}{fraction}{zeros}");
+    let point = i32::try_from(zeros.len() + whole.len()).ok()? + exponent;
+    let (whole, fraction) = all.split_at_checked(usize::try_from(point).ok()?)?;
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    Some(format!("0{whole}.{fraction}0"))
 }
 
 fn cast(value: Expr, data_type: SqlType) -> Expr {
@@ -120,13 +136,19 @@ fn name_apart(body: &mut SetExpr) {
     match body {
         SetExpr::Select(select) => {
             let mut seen = HashSet::new();
+            let has_wildcard = select.projection.iter().any(|item| name_of_column(item).is_none());
             for (index, item) in select.projection.iter_mut().enumerate() {
                 let (value, name) = match item {
                     SelectItem::UnnamedExpr(value) => (&*value, value.to_string()),
                     SelectItem::ExprWithAlias { expr, alias } => (&*expr, alias.value.clone()),
                     _ => continue,
                 };
-                if !seen.insert(name.to_lowercase()) {
+                // A `*` may stand for this column too.
+                let is_column = matches!(
+                    item,
+                    SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+                );
+                if !seen.insert(name.to_lowercase()) || (has_wildcard && is_column) {
                     *item = SelectItem::ExprWithAlias {
                         expr: value.clone(),
                         alias: Ident::with_quote('"', format!("column {}", index + 1)),
@@ -140,5 +162,20 @@ fn name_apart(body: &mut SetExpr) {
             name_apart(right);
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn exponents_are_written_out() {
+        let written = |text| plain(text).unwrap_or_default();
+        assert_eq!(written("1.50"), "1.50");
+        assert_eq!(written("1e3"), "01000.0");
+        assert_eq!(written("1.25E+1"), "012.50");
+        assert_eq!(written("12.5e-3"), "0.01250");
+        assert_eq!(plain("1e400"), None);
     }
 }
