@@ -1,6 +1,7 @@
 //! The one entry: text to statement, statement to plan, plan to rows.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
@@ -100,7 +101,8 @@ impl SessionBuilder {
 fn check_folder(location: Option<&str>) -> Result<()> {
     let Some(location) = location else { return Ok(()) };
     match crate::store::folder_url(location, None)?.to_file_path() {
-        Ok(path) if path.exists() && !path.is_dir() => Err(Error::invalid(format!(
+        // Without its last slash, behind which the system finds nothing where a file is.
+        Ok(path) if path.components().collect::<PathBuf>().is_file() => Err(Error::invalid(format!(
             "the lake '{location}' is a file; a lake is a folder of tables. A file is queried as FROM 'path', or \
              imported by CREATE TABLE t AS SELECT * FROM 'path'"
         ))),

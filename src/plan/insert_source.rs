@@ -138,19 +138,18 @@ fn name_apart(body: &mut SetExpr) {
             let mut seen = HashSet::new();
             let has_wildcard = select.projection.iter().any(|item| name_of_column(item).is_none());
             for (index, item) in select.projection.iter_mut().enumerate() {
-                let (value, name) = match item {
-                    SelectItem::UnnamedExpr(value) => (&*value, value.to_string()),
-                    SelectItem::ExprWithAlias { expr, alias } => (&*expr, alias.value.clone()),
+                let (value, name, is_column) = match &*item {
+                    SelectItem::UnnamedExpr(value) => {
+                        let is_column = matches!(value, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                        (value.clone(), value.to_string(), is_column)
+                    }
+                    SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), alias.value.clone(), false),
                     _ => continue,
                 };
                 // A `*` may stand for this column too.
-                let is_column = matches!(
-                    item,
-                    SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-                );
                 if !seen.insert(name.to_lowercase()) || (has_wildcard && is_column) {
                     *item = SelectItem::ExprWithAlias {
-                        expr: value.clone(),
+                        expr: value,
                         alias: Ident::with_quote('"', format!("column {}", index + 1)),
                     };
                 }

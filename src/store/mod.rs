@@ -74,7 +74,7 @@ impl Stores {
             let plain = (url.scheme() == "http").then(|| ("allow_http".to_string(), "true".to_string()));
             if !SCHEMES.contains(&url.scheme()) {
                 return Err(Error::invalid(format!(
-                    "'{origin}': no store is reached by {}:; there are folders and URLs with {}",
+                    "'{origin}': no store is reached by {}://; a location is a folder or a URL with {}",
                     url.scheme(),
                     SCHEMES.map(|scheme| format!("{scheme}://")).join(", ")
                 )));
