@@ -344,7 +344,10 @@ impl Cursor {
     /// Where an unquoted word stands first, or where the statement begins.
     fn place_of(&self, word: &str) -> Location {
         let parser = &self.inner.parser;
-        let tokens = || (0..=parser.index()).map(|index| parser.token_at(index));
+        let tokens = || {
+            let all = (0..=parser.index()).map(|index| parser.token_at(index));
+            all.filter(|token| !matches!(token.token, Token::Whitespace(_)))
+        };
         let is_it = |token: &Token| matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
         let found = tokens().find(|token| is_it(&token.token)).or_else(|| tokens().next());
         found.map_or(self.end, |token| token.span.start.into())

@@ -84,7 +84,7 @@ fn sql_name(statement: &SqlStatement) -> &'static str {
         SqlStatement::Query(_) => "SELECT",
         SqlStatement::Set(_) => "SET",
         SqlStatement::ShowTables { .. } => "SHOW TABLES",
-        SqlStatement::ShowSchemas { .. } | SqlStatement::ShowDatabases { .. } => "SHOW SCHEMAS",
+        SqlStatement::ShowSchemas { .. } => "SHOW SCHEMAS",
         SqlStatement::ShowColumns { .. } => "SHOW COLUMNS",
         SqlStatement::ShowFunctions { .. } => "SHOW FUNCTIONS",
         SqlStatement::ShowVariable { .. } | SqlStatement::ShowVariables { .. } => "SHOW",

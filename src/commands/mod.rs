@@ -102,11 +102,6 @@ pub(crate) async fn plan_native(planner: &Planner, statement: &SqlStatement) -> 
             terse: false,
             history: false,
             show_options,
-        }
-        | SqlStatement::ShowDatabases {
-            terse: false,
-            history: false,
-            show_options,
         } => show::all_schemas(planner, show_options).await.map(Some),
         SqlStatement::Drop {
             object_type: ObjectType::View,
