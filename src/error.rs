@@ -101,6 +101,23 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same error with the kind that the operating system's code in its message gives it: libraries below turn what
+    /// the system says into errors of all kinds.
+    fn of_system(mut self) -> Self {
+        // EPERM, EACCES, EROFS; then what a full or broken disk says: EIO, ENOSPC, EDQUOT.
+        const REFUSED: [&str; 3] = ["(os error 1)", "(os error 13)", "(os error 30)"];
+        const BROKEN: [&str; 3] = ["(os error 5)", "(os error 28)", "(os error 122)"];
+        let says = |codes: [&str; 3]| codes.iter().any(|code| self.message.contains(code));
+        if says(REFUSED) {
+            self.kind = ErrorKind::Permission;
+        } else if says(BROKEN) {
+            self.kind = ErrorKind::Storage;
+        }
+        self
+    }
+}
+
 macro_rules! constructors {
     ($($name:ident => $kind:ident),* $(,)?) => {
         impl Error {
@@ -160,7 +177,7 @@ impl From<Error> for DataFusionError {
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
         let kind = kind_of_datafusion(&error);
-        match error {
+        let error: Self = match error {
             DataFusionError::External(inner) => match inner.downcast::<Error>() {
                 Ok(ours) => *ours,
                 Err(other) => match other.downcast::<DeltaTableError>() {
@@ -176,6 +193,10 @@ impl From<DataFusionError> for Error {
             },
             DataFusionError::Context(context, inner) => {
                 let inner = Error::from(*inner);
+                // Where in the optimizer a constant was computed is nothing that a user could act upon.
+                if context.starts_with("Optimizer rule ") {
+                    return inner;
+                }
                 Error {
                     message: format!("{context}: {}", inner.message),
                     ..inner
@@ -198,7 +219,8 @@ impl From<DataFusionError> for Error {
                 }
             },
             other => Error::new(kind, message_of(&other)).with_source(other),
-        }
+        };
+        error.of_system()
     }
 }
 
@@ -224,7 +246,28 @@ fn message_of(error: &DataFusionError) -> String {
     while let Some(stripped) = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
         rest = stripped;
     }
-    rest.trim().to_string()
+    reworded(rest.trim())
+}
+
+/// Messages of the libraries below that leave out what to do.
+fn reworded(text: &str) -> String {
+    if let Some(key) = text
+        .to_lowercase()
+        .strip_prefix("could not find config namespace for key ")
+        .map(|key| key.trim_matches(['"', '.']).to_string())
+    {
+        return format!("there is no setting '{key}'; SHOW ALL lists them");
+    }
+    // Without credentials, the clients ask the service that machines in a cloud have them from.
+    let hint = if text.contains("169.254.169.254") {
+        "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Azure: AZURE_STORAGE_ACCOUNT_KEY) or \
+         --option, or say --option aws_skip_signature=true for a public bucket"
+    } else if text.contains("metadata.google.internal") {
+        "; no credentials were found: set GOOGLE_SERVICE_ACCOUNT or --option google_service_account=FILE"
+    } else {
+        ""
+    };
+    format!("{text}{hint}")
 }
 
 /// The last of the causes that DataFusion chains in one text: the one that says what is wrong.
@@ -233,6 +276,8 @@ fn innermost(text: &str) -> String {
     let prefixes = [
         "Generic DeltaTable error: ",
         "Generic error: ",
+        "Kernel error: ",
+        "Error interacting with object store: ",
         "Arrow error: ",
         "Cast error: ",
         "Execution error: ",
@@ -241,7 +286,7 @@ fn innermost(text: &str) -> String {
     while let Some(stripped) = prefixes.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
         rest = stripped;
     }
-    rest.to_string()
+    reworded(rest)
 }
 
 /// Looks for our error below errors that are shared and cannot be taken apart.
@@ -339,7 +384,9 @@ impl From<DeltaTableError> for Error {
                     Err(source) => Error::new(kind, innermost(&source.to_string())).with_source(source),
                 },
             },
-            error => Error::new(kind, innermost(&error.to_string())).with_source(error),
+            error => Error::new(kind, innermost(&error.to_string()))
+                .with_source(error)
+                .of_system(),
         }
     }
 }

@@ -150,6 +150,41 @@ fn write_functions(text: &mut String) -> fmt::Result {
     )
 }
 
+/// What `\h` says about a table function; none where nothing is known.
+pub(crate) fn table_function(name: &str) -> Option<String> {
+    if let Some(format) = FileFormat::of_function(name) {
+        let options = format.options();
+        let (call, rest) = if options.is_empty() {
+            (format!("{name}(path)"), String::new())
+        } else {
+            let lines: Vec<String> = options
+                .iter()
+                .map(|(option, takes)| format!("  {option}: {takes}\n"))
+                .collect();
+            (
+                format!("{name}(path, option => value, …)"),
+                format!("\nOptions:\n{}", lines.concat()),
+            )
+        };
+        return Some(format!(
+            "{call}\n\nIn FROM: the rows of a file, a folder, a pattern such as 'data-*.csv', or an array of them.\n{rest}"
+        ));
+    }
+    let text = match name {
+        "table_changes" => {
+            "table_changes('t', from[, to])\n\nIn FROM: the rows that changed from one version or time to another, both \
+             included, with\n_change_type, _commit_version and _commit_timestamp. The table needs \
+             delta.enableChangeDataFeed = 'true'.\n\nExample:\n  SELECT * FROM table_changes('sales', 3, 5)\n"
+        }
+        "generate_series" | "range" => {
+            "generate_series(from, to[, step]), range(from, to[, step])\n\nIn FROM: numbers or times in the column value; \
+             range leaves out the last.\n\nExample:\n  SELECT value FROM generate_series(1, 10)\n"
+        }
+        _ => return None,
+    };
+    Some(text.to_string())
+}
+
 fn write_format(text: &mut String, format: FileFormat) -> fmt::Result {
     let function = format.function();
     writeln!(text, "\n## {function}\n")?;

@@ -1,6 +1,7 @@
 //! The one entry: text to statement, statement to plan, plan to rows.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
@@ -69,6 +70,7 @@ impl SessionBuilder {
     /// Where the location is not one that can be read, or a setting is unknown.
     pub async fn build(self) -> Result<Session> {
         let stores = Arc::new(Stores::new(self.options)?);
+        check_folder(self.location.as_deref())?;
         let lake = Arc::new(Lake::open(self.location.as_deref(), stores.clone()).await?);
         let mut runtime = self.runtime.unwrap_or_default().with_object_store_registry(stores);
         if let Some(bytes) = self.memory_limit {
@@ -89,6 +91,22 @@ impl SessionBuilder {
             .with_default_features()
             .build();
         Session::on(SessionContext::new_with_state(state), lake)
+    }
+}
+
+/// Looks whether a local lake is a folder, or nothing yet.
+///
+/// # Errors
+/// Where it is a file.
+fn check_folder(location: Option<&str>) -> Result<()> {
+    let Some(location) = location else { return Ok(()) };
+    match crate::store::folder_url(location, None)?.to_file_path() {
+        // Without its last slash, behind which the system finds nothing where a file is.
+        Ok(path) if path.components().collect::<PathBuf>().is_file() => Err(Error::invalid(format!(
+            "the lake '{location}' is a file; a lake is a folder of tables. A file is queried as FROM 'path', or \
+             imported by CREATE TABLE t AS SELECT * FROM 'path'"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::{Location, SyntaxError};
 use crate::names::normalised;
 use crate::statement::AsOf;
 use crate::tokens::Piece;
-use crate::versions;
+use crate::{unheeded, versions};
 
 pub(crate) type Parse<T> = Result<T, SyntaxError>;
 
@@ -149,7 +149,19 @@ impl Cursor {
         if self.at_end() {
             Ok(())
         } else {
-            Err(self.expected("the end of the statement"))
+            let error = self.expected("the end of the statement");
+            let parser = &self.inner.parser;
+            let mut before = (0..parser.index()).rev().map(|index| &parser.token_at(index).token);
+            let mut word = || {
+                before
+                    .find(|token| !matches!(token, Token::Whitespace(_)))
+                    .map(ToString::to_string)
+            };
+            if matches!((word(), word()), (Some(of), Some(as_)) if of.eq_ignore_ascii_case("of") && as_.eq_ignore_ascii_case("as"))
+            {
+                return Err(error.with_hint(versions::HINT));
+            }
+            Err(error)
         }
     }
 
@@ -317,10 +329,28 @@ impl Cursor {
         T: datafusion::sql::sqlparser::ast::VisitMut,
     {
         if self.suspect {
-            versions::normalise(node)
-        } else {
-            Ok(())
+            versions::normalise(node)?;
         }
+        match unheeded::find(node) {
+            Some(found) => Err(SyntaxError::new(
+                format!("{} is not available", found.clause),
+                self.place_of(found.word),
+            )
+            .with_hint(found.hint)),
+            None => Ok(()),
+        }
+    }
+
+    /// Where an unquoted word stands first, or where the statement begins.
+    fn place_of(&self, word: &str) -> Location {
+        let parser = &self.inner.parser;
+        let tokens = || {
+            let all = (0..=parser.index()).map(|index| parser.token_at(index));
+            all.filter(|token| !matches!(token.token, Token::Whitespace(_)))
+        };
+        let is_it = |token: &Token| matches!(token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word));
+        let found = tokens().find(|token| is_it(&token.token)).or_else(|| tokens().next());
+        found.map_or(self.end, |token| token.span.start.into())
     }
 
     // Errors.

@@ -84,6 +84,7 @@ fn sql_name(statement: &SqlStatement) -> &'static str {
         SqlStatement::Query(_) => "SELECT",
         SqlStatement::Set(_) => "SET",
         SqlStatement::ShowTables { .. } => "SHOW TABLES",
+        SqlStatement::ShowSchemas { .. } => "SHOW SCHEMAS",
         SqlStatement::ShowColumns { .. } => "SHOW COLUMNS",
         SqlStatement::ShowFunctions { .. } => "SHOW FUNCTIONS",
         SqlStatement::ShowVariable { .. } | SqlStatement::ShowVariables { .. } => "SHOW",
@@ -103,7 +104,15 @@ fn native_modifies(statement: &NativeStatement) -> bool {
     match statement {
         NativeStatement::Statement(statement) => !matches!(
             sql_name(statement),
-            "SELECT" | "SET" | "SHOW TABLES" | "SHOW COLUMNS" | "SHOW FUNCTIONS" | "SHOW" | "DESCRIBE" | "DEALLOCATE"
+            "SELECT"
+                | "SET"
+                | "SHOW TABLES"
+                | "SHOW SCHEMAS"
+                | "SHOW COLUMNS"
+                | "SHOW FUNCTIONS"
+                | "SHOW"
+                | "DESCRIBE"
+                | "DEALLOCATE"
         ),
         NativeStatement::Reset(_) => false,
         NativeStatement::Explain(explain) => explain.options.analyze && native_modifies(&explain.statement),

@@ -15,6 +15,7 @@ mod statement;
 mod text;
 mod tokens;
 mod types;
+mod unheeded;
 mod versions;
 
 use datafusion::sql::sqlparser::ast::Expr;

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 use crate::error::{Location, SyntaxError};
 use crate::tokens::is_space;
 
-const HINT: &str = "write t VERSION AS OF 3 or t TIMESTAMP AS OF '2026-11-22 10:00:00'";
+pub(crate) const HINT: &str = "write t VERSION AS OF 3 or t TIMESTAMP AS OF '2026-11-22 10:00:00'";
 
 /// Words after which a name begins, so that what follows them is never a clause of the table before.
 const PREFIXES: &[&str] = &[

@@ -175,7 +175,13 @@ impl Lake {
             };
         }
         for part in [schema, name] {
-            if part.is_empty() || part == "." || part == ".." || part.contains('/') {
+            if part.contains('/') {
+                return Err(Error::not_found(format!(
+                    "'{part}' is neither a table nor a file with a name that tells its format; use read_csv('…'), \
+                     read_json('…') or read_parquet('…') for files, and delta.`…` for a table elsewhere"
+                )));
+            }
+            if part.is_empty() || part == "." || part == ".." {
                 return Err(Error::not_found(format!(
                     "'{part}' cannot be the name of a table or schema"
                 )));
@@ -244,6 +250,19 @@ impl Lake {
             return Error::not_found(format!("no Delta table at '{}'", id.url));
         }
         let names = self.table_names(&id.schema);
+        if let Some((base, _)) = id.name.rsplit_once(['@', '$'])
+            && names.iter().any(|name| name == base)
+        {
+            return Error::not_found(format!(
+                "table {base} has no '{}': behind the name of a table stand a version (@v3), a time \
+                 (@yyyyMMddHHmmssSSS), or a view: {}",
+                id.name.strip_prefix(base).unwrap_or_default(),
+                View::names()
+                    .map(|name| format!("${name}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
+        }
         let near = names
             .iter()
             .map(|name| (strsim::damerau_levenshtein(name, &id.name), name))

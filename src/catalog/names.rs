@@ -54,6 +54,11 @@ impl View {
         ("rows", View::Rows),
     ];
 
+    /// The suffixes, without their `$`.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(name, _)| *name)
+    }
+
     fn parse(text: &str) -> Option<View> {
         Self::ALL
             .iter()

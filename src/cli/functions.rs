@@ -114,6 +114,9 @@ fn likeness(typed: &str, name: &str) -> f64 {
 
 fn described(name: &str, function: &Function) -> String {
     let Some(documentation) = &function.documentation else {
+        if let Some(text) = crate::reference::table_function(name) {
+            return text;
+        }
         return format!("{name}: a {} function without a description\n", function.kind);
     };
     let mut text = format!(

@@ -34,6 +34,7 @@ use crate::session::Session;
 
 /// Runs the command line with the process's arguments, and returns the code that the process ends with.
 pub fn main() -> std::process::ExitCode {
+    std::panic::set_hook(Box::new(|panic| report_panic(&panic.to_string())));
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -55,6 +56,21 @@ pub fn main() -> std::process::ExitCode {
         None => run(&arguments),
     };
     result.err().unwrap_or(ExitCode::Success).into()
+}
+
+/// A fault of the program, in a form that a user can report. A statement that meets one fails, and nothing else.
+fn report_panic(panic: &str) {
+    // A writer that could not write is closed a second time while it is cleaned up; the first error is reported.
+    if panic.contains("object_store") && panic.contains("Already shut down") {
+        return;
+    }
+    let _ = writeln!(
+        std::io::stderr(),
+        "internal error, please report it: {panic}\n(with RUST_BACKTRACE=1, where it was)"
+    );
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+        let _ = writeln!(std::io::stderr(), "{}", std::backtrace::Backtrace::force_capture());
+    }
 }
 
 fn print(text: &[u8]) -> Result<(), ExitCode> {

@@ -17,7 +17,7 @@ use crate::table::{HistoryTable, view};
 ///
 /// # Errors
 /// None that a caller could cause.
-pub(super) fn read(name: &str, provider: Arc<dyn TableProvider>, limit: Option<usize>) -> Result<LogicalPlan> {
+pub(crate) fn read(name: &str, provider: Arc<dyn TableProvider>, limit: Option<usize>) -> Result<LogicalPlan> {
     let plan = LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?;
     match limit {
         Some(limit) => Ok(plan.limit(0, Some(limit))?.build()?),

@@ -12,6 +12,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::ObjectName;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -74,6 +75,28 @@ pub(super) async fn plan(planner: &Planner, request: &DropTable, text: String) -
 /// Whether a log stands, readable or not: a damaged table can be dropped too.
 async fn stands(lake: &Lake, id: &TableId) -> Result<bool> {
     has_any(lake.stores().folder(&id.url)?.as_ref(), &Path::from(FOLDER)).await
+}
+
+/// Looks whether `DROP VIEW` names views, before DataFusion drops them.
+///
+/// # Errors
+/// Where a name is not one of a view.
+pub(super) fn check_views(planner: &Planner, views: &[ObjectName]) -> Result<()> {
+    let lake = planner.lake();
+    for view in views {
+        let (schema, name) = names(view)?;
+        if lake.registered(&schema, &name).is_some() {
+            continue;
+        }
+        return Err(if lake.table_names(&schema).contains(&name) {
+            Error::invalid(format!("{view} is a table, not a view; write DROP TABLE {view}"))
+        } else {
+            Error::not_found(format!(
+                "no view '{name}' in schema {schema}; a view lasts as long as the session that created it"
+            ))
+        });
+    }
+    Ok(())
 }
 
 #[derive(Debug)]

@@ -35,13 +35,15 @@ mod target;
 mod vacuum;
 
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{ObjectType, Statement as SqlStatement};
 use posixlake_sql::Statement;
 
 use crate::error::{Error, Result};
 use crate::plan::Planner;
 
+pub(crate) use describe::read;
 pub(crate) use prepare::deallocate;
+pub(crate) use show::text_rows;
 
 /// Plans a statement of posixlake's own.
 ///
@@ -88,6 +90,25 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
 pub(crate) async fn plan_native(planner: &Planner, statement: &SqlStatement) -> Result<Option<LogicalPlan>> {
     match statement {
         SqlStatement::ShowColumns { show_options, .. } => show::columns(planner, show_options).await.map(Some),
+        SqlStatement::ShowTables {
+            terse: false,
+            history: false,
+            extended: false,
+            full: false,
+            external: false,
+            show_options,
+        } => show::all_tables(planner, show_options).await.map(Some),
+        SqlStatement::ShowSchemas {
+            terse: false,
+            history: false,
+            show_options,
+        } => show::all_schemas(planner, show_options).await.map(Some),
+        SqlStatement::Drop {
+            object_type: ObjectType::View,
+            if_exists: false,
+            names,
+            ..
+        } => drop_table::check_views(planner, names).map(|()| None),
         SqlStatement::CreateSchema { .. } | SqlStatement::Drop { .. } => schema::plan(planner, statement).await,
         _ => Ok(None),
     }

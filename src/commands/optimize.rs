@@ -77,6 +77,9 @@ fn zorder_columns(id: &TableId, definition: &Definition, columns: &[Ident]) -> R
     Ok(names)
 }
 
+/// Partition values by column, in the columns' order.
+type Partition = Vec<(String, Option<String>)>;
+
 struct OptimizeCommand {
     lake: Arc<Lake>,
     id: TableId,
@@ -145,7 +148,7 @@ impl OptimizeCommand {
 
     /// Which files are written together.
     fn bins(&self, definition: &Definition, files: Vec<Arc<DataFile>>) -> Vec<Bin> {
-        let mut partitions: BTreeMap<Vec<(String, Option<String>)>, Vec<Arc<DataFile>>> = BTreeMap::new();
+        let mut partitions: BTreeMap<Partition, Vec<Arc<DataFile>>> = BTreeMap::new();
         for file in files {
             let mut key: Vec<_> = file.add.partition_values.clone().into_iter().collect();
             key.sort();

@@ -1,4 +1,5 @@
-//! `SHOW TBLPROPERTIES`, `SHOW PARTITIONS`, `SHOW CREATE TABLE`, `SHOW COLUMNS`, `SHOW PROCEDURES`.
+//! `SHOW TABLES`, `SHOW SCHEMAS`, `SHOW COLUMNS`, `SHOW TBLPROPERTIES`, `SHOW PARTITIONS`, `SHOW CREATE TABLE`,
+//! `SHOW PROCEDURES`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,20 +10,25 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::ResolvedTableReference;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::planner::object_name_to_table_reference;
-use datafusion::sql::sqlparser::ast::{ObjectName, ShowStatementIn, ShowStatementOptions};
-use posixlake_sql::ShowProperties;
+use datafusion::sql::sqlparser::ast::{
+    ObjectName, ShowStatementFilter, ShowStatementFilterPosition, ShowStatementIn, ShowStatementInParentType,
+    ShowStatementOptions,
+};
+use posixlake_sql::{ShowProperties, Statement};
 
 use super::describe::read;
 use super::procedures;
+use crate::catalog::CATALOG;
 use crate::error::{Error, Result};
 use crate::plan::Planner;
+use crate::table::types::name_of;
 use crate::table::{Definition, live_files, partitions, properties, rows};
 
 /// Rows of text columns.
 ///
 /// # Errors
 /// None that a caller could cause.
-pub(super) fn text_rows<const N: usize>(names: [&str; N], values: &[[Option<String>; N]]) -> Result<RecordBatch> {
+pub(crate) fn text_rows<const N: usize>(names: [&str; N], values: &[[Option<String>; N]]) -> Result<RecordBatch> {
     let schema = Schema::new(names.map(|name| Field::new(name, DataType::Utf8, true)).to_vec());
     let columns = (0..N).map(|column| -> ArrayRef {
         Arc::new(
@@ -163,6 +169,92 @@ pub(super) async fn columns(planner: &Planner, options: &ShowStatementOptions) -
         "is_nullable",
     ];
     read("columns", rows(text_rows(names, &values)?)?, None)
+}
+
+/// Plans `SHOW TABLES [{IN | FROM} schema] [LIKE 'pattern']` without opening a table.
+///
+/// # Errors
+/// Where there is no such schema, or a clause is not supported.
+pub(super) async fn all_tables(planner: &Planner, options: &ShowStatementOptions) -> Result<LogicalPlan> {
+    const SPELLING: &str = "write SHOW TABLES [IN schema] [LIKE 'pattern']";
+    let mut conditions = vec!["table_schema <> 'information_schema'".to_string()];
+    if let Some(place) = &options.show_in {
+        let parts = place.parent_name.iter().flat_map(|name| &name.0);
+        let parts: Option<Vec<String>> = parts.map(|part| part.as_ident().map(name_of)).collect();
+        let schema = match (&place.parent_type, parts.unwrap_or_default().as_slice()) {
+            (None | Some(ShowStatementInParentType::Schema), [schema]) => schema.clone(),
+            (None | Some(ShowStatementInParentType::Schema), [catalog, schema]) if catalog == CATALOG => schema.clone(),
+            _ => return Err(Error::unsupported(format!("SHOW TABLES {place}: {SPELLING}"))),
+        };
+        let known = planner.lake().schema_names();
+        if !known.contains(&schema) {
+            let near = did_you_mean(&schema, known.iter().map(String::as_str));
+            return Err(Error::not_found(format!(
+                "no schema '{schema}'{near}; SHOW SCHEMAS lists them"
+            )));
+        }
+        conditions.push(format!("table_schema = {}", literal(&schema)));
+    }
+    conditions.extend(filter(options, "table_name", SPELLING)?);
+    listing(
+        planner,
+        "table_catalog, table_schema, table_name, table_type FROM information_schema.tables",
+        &conditions,
+    )
+    .await
+}
+
+/// Plans `SHOW SCHEMAS [LIKE 'pattern']`.
+///
+/// # Errors
+/// Where a clause is not supported.
+pub(super) async fn all_schemas(planner: &Planner, options: &ShowStatementOptions) -> Result<LogicalPlan> {
+    const SPELLING: &str = "write SHOW SCHEMAS [LIKE 'pattern']";
+    if let Some(place) = &options.show_in {
+        return Err(Error::unsupported(format!("SHOW SCHEMAS {place}: {SPELLING}")));
+    }
+    let mut conditions = vec!["schema_name <> 'information_schema'".to_string()];
+    conditions.extend(filter(options, "schema_name", SPELLING)?);
+    listing(
+        planner,
+        "catalog_name, schema_name FROM information_schema.schemata",
+        &conditions,
+    )
+    .await
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The condition of `LIKE 'pattern'`, where it is there.
+fn filter(options: &ShowStatementOptions, column: &str, spelling: &str) -> Result<Option<String>> {
+    use ShowStatementFilter::{ILike, Like, NoKeyword, Where};
+    use ShowStatementFilterPosition::{Infix, Suffix};
+    if options.starts_with.is_some() || options.limit.is_some() || options.limit_from.is_some() {
+        return Err(Error::unsupported(format!(
+            "STARTS WITH and LIMIT are not available here: {spelling}"
+        )));
+    }
+    match &options.filter_position {
+        None => Ok(None),
+        Some(Infix(Like(pattern)) | Suffix(Like(pattern))) => Ok(Some(format!("{column} LIKE {}", literal(pattern)))),
+        Some(Infix(ILike(pattern)) | Suffix(ILike(pattern))) => {
+            Ok(Some(format!("{column} ILIKE {}", literal(pattern))))
+        }
+        Some(Infix(Where(_) | NoKeyword(_)) | Suffix(Where(_) | NoKeyword(_))) => {
+            Err(Error::unsupported(format!("a pattern stands behind LIKE: {spelling}")))
+        }
+    }
+}
+
+async fn listing(planner: &Planner, what: &str, conditions: &[String]) -> Result<LogicalPlan> {
+    let columns = what.split(" FROM ").next().unwrap_or_default();
+    let text = format!("SELECT {what} WHERE {} ORDER BY {columns}", conditions.join(" AND "));
+    match posixlake_sql::parse(&text)?.pop().map(|parsed| parsed.statement) {
+        Some(Statement::Native(native)) => Ok(planner.state().statement_to_plan(*native).await?),
+        _ => Err(Error::internal("a listing is no query")),
+    }
 }
 
 /// Plans `SHOW PROCEDURES`.

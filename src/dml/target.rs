@@ -111,7 +111,7 @@ pub(super) async fn show_row(
             false => key,
             true => definition.fields().map(|field| field.name().clone()).collect(),
         };
-        let rows = rows.select(columns.iter().map(|name| ident(name)))?;
+        let rows = rows.select(columns.iter().map(ident))?;
         Ok(rows.collect().await?)
     });
     match found.await {

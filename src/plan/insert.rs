@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuil
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident};
 use posixlake_sql::{Insert, InsertMode};
 
-use super::{Planner, sink_plan};
+use super::{Planner, insert_source, sink_plan};
 use crate::catalog::{TableId, reference};
 use crate::dml::{InsertCommand, Overwrite, logical_expression, plan_replace};
 use crate::error::{Error, Result};
@@ -25,9 +25,22 @@ pub(super) async fn plan(planner: &Planner, insert: &Insert, text: String) -> Re
     let (id, table) = planner.table(&insert.table).await?;
     check_writable(&table, &id.display())?;
     let definition = Definition::of(&table)?;
-    let source = planner.query(&insert.source).await?;
     let fixed = partition_values(planner, &id, &definition, &insert.partition)?;
     let by_name = insert.by_name || insert.schema_evolution;
+    let schema = definition.arrow_schema()?;
+    let targets = |names: &[Option<&Ident>]| {
+        let columns: Vec<Option<String>> = if by_name {
+            let find = |name: &Option<&Ident>| find_column(&id, &schema, name.as_ref()?).ok();
+            names.iter().map(find).collect()
+        } else {
+            let columns = names_by_position(&id, &definition, names.len(), &insert.columns, &fixed);
+            columns.unwrap_or_default().into_iter().map(Some).collect()
+        };
+        let type_of = |name: Option<String>| Some(schema.field_with_name(&name?).ok()?.data_type().clone());
+        columns.into_iter().map(type_of).collect()
+    };
+    let source = insert_source::prepare(&insert.source, by_name, &targets);
+    let source = planner.query(&source).await?;
     if by_name && !insert.columns.is_empty() {
         return Err(Error::invalid(
             "a column list and BY NAME (or WITH SCHEMA EVOLUTION) exclude each other",
@@ -122,6 +135,12 @@ fn partition_values(
     let mut values = BTreeMap::new();
     for (ident, value) in partition {
         let column = find_column(id, &schema, ident)?;
+        if definition.partition_columns().is_empty() {
+            return Err(Error::invalid(format!(
+                "table {} is not partitioned; INSERT INTO t REPLACE WHERE p replaces the rows of a condition",
+                id.display()
+            )));
+        }
         if !definition.partition_columns().contains(&column) {
             return Err(Error::invalid(format!(
                 "table {} is not partitioned by {column}; its partition columns are: {}",
@@ -166,15 +185,15 @@ fn find_column(id: &TableId, schema: &SchemaRef, ident: &Ident) -> Result<String
     }
 }
 
-fn pair_by_position(
+/// The table's columns that `given` columns of a query go to, in the query's order.
+fn names_by_position(
     id: &TableId,
     definition: &Definition,
-    source: &LogicalPlan,
+    given: usize,
     columns: &[Ident],
     fixed: &BTreeMap<String, Option<ScalarValue>>,
-) -> Result<Pairing> {
+) -> Result<Vec<String>> {
     let schema = definition.arrow_schema()?;
-    let given = source.schema().fields().len();
     let is_fixed = |name: &str| fixed.get(name).is_some_and(Option::is_some);
     let all: Vec<String> = schema
         .fields()
@@ -206,6 +225,17 @@ fn pair_by_position(
             names.join(", ")
         )));
     }
+    Ok(names)
+}
+
+fn pair_by_position(
+    id: &TableId,
+    definition: &Definition,
+    source: &LogicalPlan,
+    columns: &[Ident],
+    fixed: &BTreeMap<String, Option<ScalarValue>>,
+) -> Result<Pairing> {
+    let names = names_by_position(id, definition, source.schema().fields().len(), columns, fixed)?;
     let mut pairing = Pairing::new();
     for (index, name) in names.into_iter().enumerate() {
         if pairing.insert(name.clone(), index).is_some() {

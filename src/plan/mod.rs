@@ -3,6 +3,7 @@
 mod command;
 mod constant;
 mod insert;
+mod insert_source;
 mod prepared;
 mod relations;
 
@@ -22,6 +23,7 @@ use crate::catalog::{CATALOG, Lake, Point, TableId};
 use crate::commands;
 use crate::error::{Error, Result};
 use crate::log::Snapshot;
+use crate::table::rows;
 
 pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, sink_plan};
 pub(crate) use insert::project;
@@ -165,6 +167,9 @@ impl Planner {
 
     async fn explain(&self, explain: &Explain) -> Result<LogicalPlan> {
         let plan = Box::pin(self.statement(&explain.statement)).await?;
+        if matches!(plan, LogicalPlan::Statement(_) | LogicalPlan::Ddl(_)) {
+            return explain_session_change(&plan, explain.analyze);
+        }
         let format = match &explain.format {
             Some(format) => format.to_lowercase().parse::<ExplainFormat>()?,
             // The tree has no room for metrics.
@@ -217,4 +222,18 @@ impl Planner {
             AsOf::Timestamp(expr) => Ok(Point::Timestamp(constant::evaluate_time(&self.state, expr)?)),
         }
     }
+}
+
+/// What EXPLAIN shows of `SET`, `CREATE VIEW` and their like, which only change the session: DataFusion has no physical
+/// plan for them.
+fn explain_session_change(plan: &LogicalPlan, analyze: bool) -> Result<LogicalPlan> {
+    let text = plan.display_indent().to_string();
+    if analyze {
+        return Err(Error::unsupported(format!(
+            "EXPLAIN ANALYZE runs what it explains, and nothing is to be measured in {text}; leave ANALYZE out"
+        )));
+    }
+    let row = ["logical_plan".to_string(), text].map(Some);
+    let batch = commands::text_rows(["plan_type", "plan"], &[row])?;
+    commands::read("explain", rows(batch)?, None)
 }

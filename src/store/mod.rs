@@ -19,6 +19,11 @@ use crate::error::{Error, Result};
 
 pub(crate) use durable::DurableLocal;
 
+/// The schemes of stores that are not local.
+const SCHEMES: [&str; 11] = [
+    "s3", "s3a", "az", "azure", "abfs", "abfss", "adl", "gs", "http", "https", "memory",
+];
+
 /// All stores of a session, made when first asked for.
 ///
 /// It is also DataFusion's registry, so `FROM 's3://…'` and `COPY … TO 's3://…'` need no registration.
@@ -65,9 +70,19 @@ impl Stores {
                 .options
                 .iter()
                 .map(|(key, value)| (key.to_ascii_lowercase(), value.clone()));
-            let (store, _) = object_store::parse_url_opts(url, environment.chain(options)).map_err(|error| {
-                Error::invalid(format!("cannot open a store for '{origin}': {error}")).with_source(error)
-            })?;
+            // Who writes http:// means it.
+            let plain = (url.scheme() == "http").then(|| ("allow_http".to_string(), "true".to_string()));
+            if !SCHEMES.contains(&url.scheme()) {
+                return Err(Error::invalid(format!(
+                    "'{origin}': no store is reached by {}://; a location is a folder or a URL with {}",
+                    url.scheme(),
+                    SCHEMES.map(|scheme| format!("{scheme}://")).join(", ")
+                )));
+            }
+            let (store, _) =
+                object_store::parse_url_opts(url, environment.chain(plain).chain(options)).map_err(|error| {
+                    Error::invalid(format!("cannot open a store for '{origin}': {error}")).with_source(error)
+                })?;
             Arc::from(store)
         };
         self.by_origin.lock().insert(origin, store.clone());

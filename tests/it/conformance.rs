@@ -29,10 +29,7 @@ const DAMAGED: [(&str, &str); 17] = [
         "deltalog-state-reconstruction-from-checkpoint-missing-protocol",
         "schemaString",
     ),
-    (
-        "deltalog-state-reconstruction-without-metadata",
-        "has no metadata",
-    ),
+    ("deltalog-state-reconstruction-without-metadata", "has no metadata"),
     ("deltalog-state-reconstruction-without-protocol", "has no protocol"),
     ("no-delta-log-folder", "no table 'data'"),
     ("update-deleted-directory", "schemaString"),

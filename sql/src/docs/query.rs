@@ -67,10 +67,18 @@ pub(super) const STATEMENTS: &[StatementDoc] = &[
     StatementDoc {
         name: "SHOW TABLES",
         section: Section::Query,
-        syntax: &["SHOW TABLES"],
-        also: &[],
-        summary: "Lists the tables of all schemas.",
-        examples: &["SHOW TABLES"],
+        syntax: &["SHOW TABLES [IN schema] [LIKE 'pattern']"],
+        also: &[same("SHOW TABLES FROM s", "SHOW TABLES IN s")],
+        summary: "Lists the tables of all schemas, or of one.",
+        examples: &["SHOW TABLES", "SHOW TABLES IN archive LIKE 'sales%'"],
+    },
+    StatementDoc {
+        name: "SHOW SCHEMAS",
+        section: Section::Query,
+        syntax: &["SHOW SCHEMAS [LIKE 'pattern']"],
+        also: &[same("SHOW DATABASES", "SHOW SCHEMAS")],
+        summary: "Lists the schemas of the lake.",
+        examples: &["SHOW SCHEMAS"],
     },
     StatementDoc {
         name: "SHOW COLUMNS",

@@ -1,7 +1,9 @@
 //! What DataFusion's own parser reads, and what of it is refused here.
 
 use datafusion::sql::parser::{CopyToSource, Statement as NativeStatement};
-use datafusion::sql::sqlparser::ast::{DescribeAlias, ObjectName, Query, SetExpr, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::{
+    DescribeAlias, ObjectName, Query, SetExpr, ShowStatementInClause, Statement as SqlStatement,
+};
 
 use crate::cursor::{Cursor, Parse};
 use crate::error::{Location, SyntaxError};
@@ -16,9 +18,7 @@ pub(crate) fn statement(cursor: &mut Cursor) -> Parse<Statement> {
         NativeStatement::Statement(statement) => {
             check(statement, place)?;
             cursor.normalise(statement)?;
-            if let SqlStatement::ExplainTable { describe_alias, .. } = statement.as_mut() {
-                *describe_alias = DescribeAlias::Describe;
-            }
+            canonical(statement);
         }
         NativeStatement::CopyTo(copy) => {
             if let CopyToSource::Query(query) = &mut copy.source {
@@ -31,12 +31,45 @@ pub(crate) fn statement(cursor: &mut Cursor) -> Parse<Statement> {
     Ok(Statement::Native(Box::new(statement)))
 }
 
+/// Gives a statement its one spelling.
+fn canonical(statement: &mut SqlStatement) {
+    match statement {
+        SqlStatement::ExplainTable { describe_alias, .. } => *describe_alias = DescribeAlias::Describe,
+        SqlStatement::ShowTables { show_options, .. } => {
+            if let Some(place) = &mut show_options.show_in {
+                place.clause = ShowStatementInClause::IN;
+            }
+        }
+        SqlStatement::ShowDatabases {
+            terse,
+            history,
+            show_options,
+        } => {
+            *statement = SqlStatement::ShowSchemas {
+                terse: *terse,
+                history: *history,
+                show_options: show_options.clone(),
+            };
+        }
+        _ => {}
+    }
+}
+
 /// Statements that the parser reads and that could only mislead further on.
 fn check(statement: &SqlStatement, place: Location) -> Parse<()> {
     match statement {
         SqlStatement::Query(query) => check_query(query, place),
         SqlStatement::CreateTable(_) => Err(SyntaxError::new("this form of CREATE TABLE is not understood", place)
             .with_hint("write CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (…)")),
+        SqlStatement::CreateDatabase { .. } => Err(SyntaxError::new(
+            "a lake is one database: CREATE DATABASE is not available",
+            place,
+        )
+        .with_hint("write CREATE SCHEMA s")),
+        SqlStatement::CreateIndex(_) => Err(SyntaxError::new("tables have no indexes", place)
+            .with_hint("OPTIMIZE t ZORDER BY (c, …) lets conditions on these columns skip files")),
+        SqlStatement::CreateFunction(_) => Err(SyntaxError::new("CREATE FUNCTION is not available", place)
+            .with_hint("functions are added to the session by a Rust or Python program")),
         SqlStatement::Explain {
             statement,
             analyze: false,

@@ -51,6 +51,7 @@ pub(crate) const SHOWN: &[&str] = &[
     "FUNCTIONS",
     "PARTITIONS",
     "PROCEDURES",
+    "SCHEMAS",
     "TBLPROPERTIES",
 ];
 

@@ -141,3 +141,35 @@ fn errors_are_coloured_only_where_that_is_wanted() {
     assert!(error(&["--color", "never"]).starts_with("error: "));
     assert!(error(&[]).starts_with("error: "));
 }
+
+#[test]
+fn a_lake_that_cannot_be_one_is_refused() {
+    let world = World::new();
+    world.file("rows.csv", "id\n1\n");
+    let file = world.run(&["rows.csv", "-c", "SHOW TABLES"]);
+    assert_eq!(file.code, Some(10), "{}", file.stderr);
+    assert!(file.stderr.contains("rows.csv' is a file"), "{}", file.stderr);
+    let scheme = world.run(&["ftp://host/lake", "-c", "SHOW TABLES"]);
+    assert_eq!(scheme.code, Some(10), "{}", scheme.stderr);
+    assert!(scheme.stderr.contains("s3://"), "{}", scheme.stderr);
+}
+
+#[test]
+fn what_the_system_forbids_is_said_without_a_trace() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let lake = world.path().join("locked");
+    world.run(&["locked", "-c", "CREATE TABLE t (id BIGINT)"]).ok();
+    let folder = lake.join("t");
+    let allow = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o555);
+    let is_root = std::fs::write(folder.join("probe"), "").is_ok();
+    let insert = world.run(&["locked", "-c", "INSERT INTO t VALUES (1)"]);
+    allow(0o755);
+    // Root may do anything.
+    if !is_root {
+        assert_eq!(insert.code, Some(8), "{}", insert.stderr);
+        assert!(insert.stderr.contains("ermission denied"), "{}", insert.stderr);
+        assert!(!insert.stderr.contains("panicked"), "{}", insert.stderr);
+    }
+}

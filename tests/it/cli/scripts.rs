@@ -127,6 +127,14 @@ fn backslash_commands_work_in_commands_and_scripts() {
     assert!(functions.contains("abs,scalar,abs("), "{functions}");
     let function = world.run(&["-c", "\\h ABS"]).ok();
     assert!(function.contains("Arguments:\n  numeric_expression"), "{function}");
+    for (name, part) in [
+        ("read_csv", "delimiter: "),
+        ("table_changes", "_commit_version"),
+        ("range", "step"),
+    ] {
+        let text = world.run(&["-c", &format!("\\h {name}")]).ok();
+        assert!(text.contains(part), "{name}: {text}");
+    }
     let misspelt = world.run(&["-c", "\\h array_ag"]);
     assert_eq!(misspelt.code, Some(4));
     assert!(
