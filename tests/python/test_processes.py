@@ -8,6 +8,7 @@ import time
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 
 def insert_ten(writer, turn):
@@ -29,11 +30,19 @@ def test_writers_at_once_lose_nothing(lake):
         for writer in range(writers)
     ]
 
+    def append(rows):
+        # deltalake gives up after 15 lost races, without a pause between them.
+        while True:
+            try:
+                return write_deltalake(lake.path("t"), rows, mode="append")
+            except CommitFailedError:
+                time.sleep(random.uniform(0.001, 0.05))
+
     def append_theirs():
         for turn in range(turns):
             numbers = pa.array(range(10 * turn, 10 * turn + 10), pa.int32())
             rows = pa.table({"writer": pa.array([writers] * 10, pa.int32()), "n": numbers})
-            write_deltalake(lake.path("t"), rows, mode="append")
+            append(rows)
 
     theirs = threading.Thread(target=append_theirs)
     theirs.start()

@@ -14,7 +14,7 @@ use crate::log::DataFile;
 use crate::table::Definition;
 
 /// The digits that a number in JSON is sure to keep.
-const SURE_DIGITS: usize = 15;
+const SURE_DIGITS: u8 = 15;
 
 /// A side of the range that a column's values are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +51,10 @@ fn value(value: &Value, data_type: &DataType, side: Bound) -> Option<ScalarValue
             };
             ScalarValue::Float64(Some(number)).cast_to(data_type).ok()
         }
-        (Value::Number(number), DataType::Decimal128(..)) => {
-            let text = number.to_string();
-            let digits = text.bytes().filter(u8::is_ascii_digit).count();
-            (digits <= SURE_DIGITS && !text.contains(['e', 'E']))
-                .then(|| parse(&text, data_type))
-                .flatten()
+        (Value::Number(number), DataType::Decimal128(precision, scale)) if *precision > SURE_DIGITS => {
+            decimal_beyond(number.as_f64()?, *precision, *scale, side)
         }
+        (Value::Number(number), DataType::Decimal128(..)) => parse(&number.to_string(), data_type),
         (Value::String(text), DataType::Utf8View) => Some(ScalarValue::Utf8View(Some(text.clone()))),
         (Value::String(text), DataType::Date32) => parse(text, data_type),
         (Value::String(text), DataType::Timestamp(TimeUnit::Microsecond, zone)) => {
@@ -75,6 +72,25 @@ fn value(value: &Value, data_type: &DataType, side: Bound) -> Option<ScalarValue
     }
 }
 
+/// A decimal that is surely on the other side of a number that may have lost digits on its way through JSON.
+fn decimal_beyond(number: f64, precision: u8, scale: i8, side: Bound) -> Option<ScalarValue> {
+    let units = number * 10_f64.powi(i32::from(scale));
+    // Twice what the number and the product can be off by, and one unit for the fraction that is cut.
+    let margin = units.abs() * f64::EPSILON * 2.0 + 1.0;
+    let beyond = match side {
+        Bound::Lower => units.floor() - margin.ceil(),
+        Bound::Upper => units.ceil() + margin.ceil(),
+    };
+    // A float that is out of range becomes the nearest number that is in it.
+    let beyond = beyond as i128;
+    let most = 10_i128.checked_pow(u32::from(precision))? - 1;
+    Some(ScalarValue::Decimal128(
+        Some(beyond.clamp(-most, most)),
+        precision,
+        scale,
+    ))
+}
+
 fn parse(text: &str, data_type: &DataType) -> Option<ScalarValue> {
     let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
     let options = CastOptions {
@@ -89,15 +105,11 @@ fn parse(text: &str, data_type: &DataType) -> Option<ScalarValue> {
 
 /// Whether the bounds of a column of this type are values that are in the file: others are cut or rounded.
 fn is_sharp(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Int8
-            | DataType::Int16
-            | DataType::Int32
-            | DataType::Int64
-            | DataType::Date32
-            | DataType::Decimal128(..)
-    )
+    match data_type {
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Date32 => true,
+        DataType::Decimal128(precision, _) => *precision <= SURE_DIGITS,
+        _ => false,
+    }
 }
 
 /// The statistics of a file for the source's columns, of which `hidden` rows are not read.
