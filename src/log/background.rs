@@ -1,7 +1,8 @@
 //! Checkpoints and log clean-up, outside every statement: they never delay one and never fail one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use deltalake_core::DeltaTable;
 use deltalake_core::protocol::checkpoints;
@@ -14,11 +15,16 @@ use super::Snapshot;
 /// The commits between two checkpoints where the table does not say, as in Spark.
 const CHECKPOINT_INTERVAL: u64 = 10;
 
+/// How long a log is left alone after it was cleaned up: what is in it expires by the day.
+const BETWEEN_CLEANUPS: Duration = Duration::from_secs(3600);
+
 /// Work that goes on behind the statements of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Background {
     tasks: Mutex<JoinSet<()>>,
     busy: Arc<Mutex<HashSet<Url>>>,
+    /// When a table's log was last cleaned up, which takes a listing of it.
+    cleaned: Mutex<HashMap<Url, Instant>>,
 }
 
 impl Background {
@@ -32,15 +38,25 @@ impl Background {
             return;
         }
         let busy = self.busy.clone();
+        let clean = self.is_time_to_clean(&url);
         let table = DeltaTable::new(table.log_store());
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
-            if let Err(error) = checkpoint(table, version).await {
+            if let Err(error) = checkpoint(table, version, clean).await {
                 tracing::warn!(%url, version, %error, "a checkpoint could not be written; the log stays as it is");
             }
             busy.lock().remove(&url);
         });
+    }
+
+    fn is_time_to_clean(&self, url: &Url) -> bool {
+        let mut cleaned = self.cleaned.lock();
+        let due = cleaned.get(url).is_none_or(|last| last.elapsed() >= BETWEEN_CLEANUPS);
+        if due {
+            cleaned.insert(url.clone(), Instant::now());
+        }
+        due
     }
 
     /// Waits for what is under way.
@@ -59,7 +75,7 @@ fn interval(table: &Snapshot) -> u64 {
         .unwrap_or(CHECKPOINT_INTERVAL)
 }
 
-async fn checkpoint(mut table: DeltaTable, version: u64) -> deltalake_core::DeltaResult<()> {
+async fn checkpoint(mut table: DeltaTable, version: u64, clean: bool) -> deltalake_core::DeltaResult<()> {
     table.load_version(version).await?;
     // The kernel's checkpoint writer blocks its thread.
     let handle = tokio::runtime::Handle::current();
@@ -82,7 +98,7 @@ async fn checkpoint(mut table: DeltaTable, version: u64) -> deltalake_core::Delt
         .metadata()
         .configuration()
         .get("delta.enableExpiredLogCleanup");
-    if !protected && wanted.is_none_or(|value| value != "false") {
+    if clean && !protected && wanted.is_none_or(|value| value != "false") {
         checkpoints::cleanup_metadata(&table, None).await?;
     }
     Ok(())

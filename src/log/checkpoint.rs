@@ -12,6 +12,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use serde::Deserialize;
+
 use super::FOLDER;
 use super::actions::CommitActions;
 use crate::error::{Error, Result};
@@ -38,6 +40,42 @@ pub(super) struct Part {
 pub(super) struct Checkpoint {
     pub(super) version: u64,
     paths: Vec<Path>,
+}
+
+/// What the log's hint says (Delta protocol, "Last Checkpoint File").
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hint {
+    version: u64,
+    parts: Option<u64>,
+    v2_checkpoint: Option<HintedFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct HintedFile {
+    path: String,
+}
+
+/// The checkpoint that the log's hint names; none where there is no hint, or none that can be understood.
+pub(super) async fn last(store: &dyn ObjectStore) -> Option<Checkpoint> {
+    let found = store
+        .get(&Path::from(format!("{FOLDER}/_last_checkpoint")))
+        .await
+        .ok()?;
+    let hint: Hint = serde_json::from_slice(&found.bytes().await.ok()?).ok()?;
+    let version = hint.version;
+    let names = match (hint.v2_checkpoint, hint.parts) {
+        (Some(file), _) => vec![file.path.rsplit('/').next()?.to_string()],
+        (None, Some(parts)) => (1..=parts)
+            .map(|part| format!("{version:020}.checkpoint.{part:010}.{parts:010}.parquet"))
+            .collect(),
+        (None, None) => vec![format!("{version:020}.checkpoint.parquet")],
+    };
+    let paths = names.into_iter().map(|name| Path::from(format!("{FOLDER}/{name}")));
+    Some(Checkpoint {
+        version,
+        paths: paths.collect(),
+    })
 }
 
 /// The part that a file of this name is; none where it is something else.

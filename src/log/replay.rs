@@ -26,6 +26,11 @@ const READS: usize = 16;
 /// Where the store fails, the log cannot be read, or the version is not in it.
 pub(super) async fn replay(log_store: &LogStoreRef, version: Option<u64>) -> Result<Option<Contents>> {
     let store = log_store.object_store(None);
+    if version.is_none()
+        && let Some(contents) = from_hint(&store).await?
+    {
+        return Ok(Some(contents));
+    }
     let Some(log) = Listing::read(store.as_ref()).await? else {
         return Ok(None);
     };
@@ -57,6 +62,44 @@ pub(super) async fn replay(log_store: &LogStoreRef, version: Option<u64>) -> Res
         Ok(contents) => Ok(Some(contents)),
         Err(error) => Err(broken.unwrap_or(error)),
     }
+}
+
+/// The latest contents, from the checkpoint that the log's hint names; none where it names none that can be read. Commits
+/// are asked for one behind the other until there is none: a long log need not be listed.
+async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
+    let Some(checkpoint) = checkpoint::last(store.as_ref()).await else {
+        return Ok(None);
+    };
+    let Ok(actions) = checkpoint::read(store, &checkpoint).await else {
+        return Ok(None);
+    };
+    let mut state = State::default();
+    actions.into_iter().for_each(|actions| state.apply(actions));
+    let mut version = checkpoint.version;
+    let mut commits = futures::stream::iter(version + 1..)
+        .map(|version| {
+            let store = store.clone();
+            async move { read_commit(store.as_ref(), version).await }
+        })
+        .buffered(READS);
+    while let Some(actions) = commits.try_next().await? {
+        let Some(actions) = actions else { break };
+        state.apply(actions);
+        version += 1;
+    }
+    // A state without protocol or metadata is for the listing to explain.
+    Ok(state.contents(version).ok())
+}
+
+/// The actions of a commit; none where it is not there.
+async fn read_commit(store: &dyn ObjectStore, version: u64) -> Result<Option<CommitActions>> {
+    let bytes = match store.get(&commit_path(version)).await {
+        Ok(found) => found.bytes().await?,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let parsed = tokio::task::spawn_blocking(move || CommitActions::parse(version, &bytes)).await;
+    parsed.map_err(|error| Error::internal(error.to_string()))?.map(Some)
 }
 
 /// What is in the log's folder.
@@ -125,9 +168,8 @@ impl Listing {
             .map(|version| {
                 let store = store.clone();
                 async move {
-                    let bytes = store.get(&commit_path(version)).await?.bytes().await?;
-                    let parsed = tokio::task::spawn_blocking(move || CommitActions::parse(version, &bytes)).await;
-                    parsed.map_err(|error| Error::internal(error.to_string()))?
+                    let actions = read_commit(store.as_ref(), version).await?;
+                    actions.ok_or_else(|| Error::corrupt(format!("version {version} went while the log was read")))
                 }
             })
             .buffered(READS);
