@@ -11,6 +11,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use deltalake_core::kernel::Transaction;
 use posixlake_sql::Parsed;
 
 use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
@@ -212,6 +213,8 @@ pub async fn install(context: &SessionContext, location: &str, options: HashMap<
 struct LakeOptions {
     partition_overwrite_mode: String,
     retention_check: bool,
+    txn_app_id: Option<String>,
+    txn_version: Option<i64>,
 }
 
 impl Default for LakeOptions {
@@ -219,6 +222,8 @@ impl Default for LakeOptions {
         Self {
             partition_overwrite_mode: "static".to_string(),
             retention_check: true,
+            txn_app_id: None,
+            txn_version: None,
         }
     }
 }
@@ -259,9 +264,24 @@ impl ExtensionOptions for LakeOptions {
                 Ok(())
             }
             ("vacuum_retention_check", _) => refuse("true or false"),
+            ("txn_app_id", _) => {
+                self.txn_app_id = Some(value.to_string()).filter(|id| !id.is_empty());
+                Ok(())
+            }
+            ("txn_version", "") => {
+                self.txn_version = None;
+                Ok(())
+            }
+            ("txn_version", number) => match number.parse() {
+                Ok(version) => {
+                    self.txn_version = Some(version);
+                    Ok(())
+                }
+                Err(_) => refuse("a whole number"),
+            },
             _ => Err(Error::not_found(format!(
-                "no setting posixlake.{key}; there are posixlake.partition_overwrite_mode and \
-                 posixlake.vacuum_retention_check"
+                "no setting posixlake.{key}; there are posixlake.partition_overwrite_mode, \
+                 posixlake.txn_app_id, posixlake.txn_version and posixlake.vacuum_retention_check"
             ))
             .into()),
         }
@@ -280,6 +300,17 @@ impl ExtensionOptions for LakeOptions {
                 value: Some(self.retention_check.to_string()),
                 description: "whether VACUUM refuses a retention below the table's",
             },
+            ConfigEntry {
+                key: "posixlake.txn_app_id".to_string(),
+                value: self.txn_app_id.clone(),
+                description: "with txn_version: the application whose transaction the next changes are; a change whose version \
+                              (or a later one) the table has already is skipped, so it can be said again without harm",
+            },
+            ConfigEntry {
+                key: "posixlake.txn_version".to_string(),
+                value: self.txn_version.map(|version| version.to_string()),
+                description: "the transaction's number, which grows from one to the next",
+            },
         ]
     }
 }
@@ -290,6 +321,17 @@ pub(crate) fn overwrites_partitions(options: &ConfigOptions) -> bool {
         .extensions
         .get::<LakeOptions>()
         .is_some_and(|options| options.partition_overwrite_mode == "dynamic")
+}
+
+/// The application transaction that the session's changes are part of.
+pub(crate) fn transaction(options: &ConfigOptions) -> Option<Transaction> {
+    let options = options.extensions.get::<LakeOptions>()?;
+    let now = chrono::Utc::now().timestamp_millis();
+    Some(Transaction::new_with_last_update(
+        options.txn_app_id.as_ref()?,
+        options.txn_version?,
+        Some(now),
+    ))
 }
 
 /// Whether `VACUUM` refuses a retention below the table's.

@@ -78,6 +78,7 @@ impl fmt::Debug for ChangeCommand {
 }
 
 /// How one attempt ended, where it did not fail.
+#[derive(Debug, Default)]
 struct Done {
     affected: u64,
     updated: u64,
@@ -90,6 +91,12 @@ impl ChangeCommand {
         let started = Instant::now();
         let snapshot = planned.target.snapshot();
         check_writable(snapshot, &self.id.display())?;
+        if running
+            .transaction()
+            .is_some_and(|transaction| snapshot.has(&transaction))
+        {
+            return Ok(Done::default());
+        }
         let definition = match &planned.evolution {
             Some((metadata, protocol)) => Definition::new(metadata.clone(), protocol.clone())?,
             None => Definition::of(snapshot)?,
@@ -155,7 +162,7 @@ impl ChangeCommand {
         let mut base = target.snapshot().clone();
         loop {
             let applied = apply(&self.lake, &self.id, &base, &collected.touched, running).await?;
-            match self.commit(collected, &applied, &base, planned, started).await {
+            match self.commit(collected, &applied, &base, planned, running, started).await {
                 Ok(version) => {
                     self.lake.after_commit(&self.id, version).await;
                     return Ok(());
@@ -182,6 +189,7 @@ impl ChangeCommand {
         applied: &Applied,
         base: &Snapshot,
         planned: &Planned,
+        running: &Running,
         started: Instant,
     ) -> Result<u64> {
         let mut actions: Vec<Action> = Vec::new();
@@ -194,6 +202,7 @@ impl ChangeCommand {
         actions.extend(applied.actions.iter().cloned());
         actions.extend(collected.adds.iter().cloned().map(Action::Add));
         actions.extend(collected.changes.iter().map(change_data::action));
+        actions.extend(running.transaction().map(Action::Txn));
         let next = Commit {
             operation: self.story.operation,
             parameters: self.story.parameters.clone(),
@@ -284,11 +293,15 @@ async fn still_holds(planned: &Planned, base: &Snapshot, latest: &Snapshot) -> R
         .property("delta.isolationLevel")
         .is_some_and(|level| level.eq_ignore_ascii_case("WriteSerializable"));
     for winner in winners(base, latest).await? {
+        // Whatever else it did, it may be this very change.
+        if !winner.transactions.is_empty() {
+            return Ok(false);
+        }
         // Under WriteSerializable, rows that others only appended may count as having come after.
         if lenient && winner.is_blind_append() {
             continue;
         }
-        if planned.target.may_have_read(&winner)? {
+        if planned.target.may_have_read(&winner).await? {
             return Ok(false);
         }
     }

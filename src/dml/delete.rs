@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
-use deltalake_core::kernel::Action;
+use deltalake_core::kernel::{Action, Transaction};
 use posixlake_sql::Delete;
 use serde_json::json;
 
@@ -120,9 +120,9 @@ struct DeleteAll {
 }
 
 impl DeleteAll {
-    async fn attempt(&self, table: Snapshot) -> Result<(u64, Option<u64>)> {
+    async fn attempt(&self, table: Snapshot, transaction: Option<Transaction>) -> Result<(u64, Option<u64>)> {
         let files = table.files();
-        if files.len() == 0 {
+        if files.len() == 0 || transaction.as_ref().is_some_and(|transaction| table.has(transaction)) {
             return Ok((0, None));
         }
         if Definition::of(&table)?.is_on("delta.appendOnly") {
@@ -143,7 +143,11 @@ impl DeleteAll {
             operation: "DELETE",
             parameters: parameters(None),
             metrics: metrics.into_iter().chain(counted).collect(),
-            actions: files.iter().map(|file| Action::Remove(file.remove(true))).collect(),
+            actions: files
+                .iter()
+                .map(|file| Action::Remove(file.remove(true)))
+                .chain(transaction.map(Action::Txn))
+                .collect(),
             read_version: Some(table.version()),
             mode: Mode::Exclusive,
             statement: Some(self.statement.clone()),
@@ -164,7 +168,7 @@ impl Command for DeleteAll {
     }
 
     async fn run(&self, running: Running) -> Result<RecordBatch> {
-        let count = with_retries(&self.lake, &self.id, |table| self.attempt(table)).await?;
+        let count = with_retries(&self.lake, &self.id, |table| self.attempt(table, running.transaction())).await?;
         running.progress.rows.add(usize::try_from(count).unwrap_or(usize::MAX));
         count_batch(count)
     }

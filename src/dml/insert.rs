@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::validate::Validator;
 use super::write::{FileWriter, Written, conform, count_batch, count_schema};
 use crate::catalog::{Lake, TableId};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, Mode, check_writable, commit};
 use crate::plan::{Progress, Running, SinkCommand};
 use crate::table::Definition;
@@ -61,6 +61,8 @@ pub(crate) struct InsertCommand {
     /// The table's next metadata and protocol, where schema evolution changes them.
     evolution: Option<(Metadata, Protocol)>,
     copied: Option<Copied>,
+    /// The version of the table that the rows were made from, where they were made from the table itself.
+    reads: Option<u64>,
     statement: Option<String>,
 }
 
@@ -80,8 +82,15 @@ impl InsertCommand {
             new_table: None,
             evolution: None,
             copied: None,
+            reads: None,
             statement,
         }
+    }
+
+    /// The rows are made from the table itself, at this version: nobody may change it before they come.
+    pub(crate) fn reading(mut self, version: Option<u64>) -> Self {
+        self.reads = version;
+        self
     }
 
     /// The rows make a new table, or replace one.
@@ -276,6 +285,21 @@ impl SinkCommand for InsertCommand {
             log_store,
         } = *target;
         self.check_copied(table.as_ref())?;
+        let transaction = running.transaction();
+        let stands = |table: &Snapshot| transaction.as_ref().is_some_and(|transaction| table.has(transaction));
+        if table.as_ref().is_some_and(stands) {
+            return count_batch(0);
+        }
+        if let (Some(read), Some(table)) = (self.reads, &table)
+            && table.version() != read
+        {
+            return Err(Error::conflict(format!(
+                "another writer changed table {} (version {}) after this statement read it (version {read}); nothing was \
+                 changed: run the statement again",
+                self.id.display(),
+                table.version()
+            )));
+        }
         let written = write_input(&self.id, &definition, &log_store, input, &running).await?;
         let mut actions: Vec<Action> = Vec::new();
         if let Some(new) = &self.new_table {
@@ -312,13 +336,18 @@ impl SinkCommand for InsertCommand {
             ("numRemovedFiles".to_string(), replaced.to_string()),
         ]);
         let nothing_to_do = written.adds.is_empty() && actions.is_empty();
+        actions.extend(transaction.clone().map(Action::Txn));
         if nothing_to_do && self.overwrite == Overwrite::Nothing {
             return count_batch(0);
         }
         let rows = written.rows;
+        let files = written.adds.clone();
         actions.extend(written.adds.into_iter().map(Action::Add));
-        let append = self.new_table.is_none() && self.evolution.is_none() && self.overwrite == Overwrite::Nothing;
-        let version = commit(
+        let append = self.new_table.is_none()
+            && self.evolution.is_none()
+            && self.overwrite == Overwrite::Nothing
+            && self.reads.is_none();
+        let committed = commit(
             log_store.as_ref(),
             Commit {
                 operation: self.operation(),
@@ -330,9 +359,27 @@ impl SinkCommand for InsertCommand {
                 statement: self.statement.clone(),
             },
         )
-        .await?;
-        self.lake.after_commit(&self.id, version).await;
-        count_batch(rows)
+        .await;
+        match committed {
+            Ok(version) => {
+                self.lake.after_commit(&self.id, version).await;
+                count_batch(rows)
+            }
+            // The same transaction came by another way while this one was under way.
+            Err(error) if error.kind() == ErrorKind::Conflict && transaction.is_some() => {
+                discard(&log_store, &files).await;
+                match self.lake.snapshots().latest(&self.id.url).await? {
+                    Some(table) if stands(&table) => count_batch(0),
+                    _ => Err(error),
+                }
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::Conflict {
+                    discard(&log_store, &files).await;
+                }
+                Err(error)
+            }
+        }
     }
 }
 

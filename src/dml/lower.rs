@@ -20,7 +20,7 @@ use super::{delete, merge, replace, update};
 use crate::catalog::{TableId, reference};
 use crate::error::{Error, Result};
 use crate::log::check_writable;
-use crate::plan::{Planner, project, sink_plan};
+use crate::plan::{Planner, exact_number, project, sink_plan};
 use crate::table::{Definition, FILE, ROW};
 
 /// A statement that changes rows.
@@ -116,11 +116,22 @@ impl Subject {
         for assignment in set {
             let name = self.assigned_column(&assignment.target)?;
             self.check_given(&name, &assignment.value)?;
-            if values.insert(name.clone(), assignment.value.clone()).is_some() {
+            let value = self.exact(&name, &assignment.value)?;
+            if values.insert(name.clone(), value).is_some() {
                 return Err(Error::invalid(format!("column {name} is assigned twice")));
             }
         }
         Ok(values)
+    }
+
+    /// A value for a column: a number keeps the digits that it is written with.
+    ///
+    /// # Errors
+    /// Where the schema has no Arrow form.
+    pub(super) fn exact(&self, column: &str, value: &SqlExpr) -> Result<SqlExpr> {
+        let schema = self.next.arrow_schema()?;
+        let field = schema.field_with_name(column)?;
+        Ok(exact_number(value, field.data_type()))
     }
 
     fn assigned_column(&self, path: &[Ident]) -> Result<String> {

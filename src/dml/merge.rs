@@ -323,7 +323,8 @@ impl Resolver<'_> {
         let mut inserted = HashMap::new();
         for (name, value) in names.into_iter().zip(values) {
             self.subject.check_given(&name, value)?;
-            if inserted.insert(name.clone(), template.expression(value)).is_some() {
+            let value = template.expression(&self.subject.exact(&name, value)?);
+            if inserted.insert(name.clone(), value).is_some() {
                 return Err(Error::invalid(format!("INSERT names column {name} twice")));
             }
         }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, ident, lit};
 use datafusion::prelude::SessionContext;
+use deltalake_core::kernel::Add;
 use futures::future::BoxFuture;
 
 use super::touched::Twice;
@@ -17,13 +16,13 @@ use crate::catalog::{Lake, TableId};
 use crate::error::Result;
 use crate::log::{CommitActions, DataFile, Snapshot};
 use crate::plan::Running;
-use crate::table::{Definition, FILE, LakeTable, ROW, Rows, RowsTable};
+use crate::table::{Definition, FILE, ROW, Rows, RowsTable, readings};
 
 /// A version of a table whose rows say where they lie.
 #[derive(Clone)]
 pub(super) struct Target {
     rows: Rows,
-    /// Whether the statement also reads the table in another place, such as a subquery.
+    /// Whether the statement also reads the table in another place, such as a subquery, or may.
     read_elsewhere: bool,
 }
 
@@ -49,19 +48,8 @@ impl Target {
     /// # Errors
     /// None that a caller could cause.
     pub(super) fn noting(mut self, plan: &LogicalPlan) -> Result<Self> {
-        let url = self.snapshot().url().clone();
-        let mut elsewhere = false;
-        plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node
-                && let Ok(provider) = source_as_provider(&scan.source)
-                && let Some(table) = provider.downcast_ref::<LakeTable>()
-                && table.is_at(&url)
-            {
-                elsewhere = true;
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        self.read_elsewhere = elsewhere;
+        let readings = readings(plan, self.snapshot().url())?;
+        self.read_elsewhere = readings.version.is_some() || readings.others;
         Ok(self)
     }
 
@@ -77,16 +65,24 @@ impl Target {
     ///
     /// # Errors
     /// Where the commit's files cannot be understood.
-    pub(super) fn may_have_read(&self, commit: &CommitActions) -> Result<bool> {
+    pub(super) async fn may_have_read(&self, commit: &CommitActions) -> Result<bool> {
         // What a compaction writes was there before; what it took away, its places tell.
-        let changed = commit.adds.iter().filter(|add| add.data_change);
+        let changed: Vec<&Add> = commit.adds.iter().filter(|add| add.data_change).collect();
         if self.read_elsewhere {
-            return Ok(changed.count() > 0 || commit.removes.iter().any(|remove| remove.data_change));
+            return Ok(!changed.is_empty() || commit.removes.iter().any(|remove| remove.data_change));
         }
-        // A file that comes back with another deletion vector brings no rows.
-        let again = |path: &String| commit.removes.iter().any(|remove| remove.path == *path);
-        let new = changed.filter(|add| !again(&add.path));
-        let new: Vec<Arc<DataFile>> = new.map(|add| Arc::new(DataFile::new(add.clone()))).collect();
+        let mut new = Vec::new();
+        for add in changed {
+            // A file that comes back with more rows hidden brings none; going back to an older state may.
+            let before = commit.removes.iter().find(|remove| remove.path == add.path);
+            let brings_none = match before {
+                Some(remove) => self.rows.keeps_hidden(remove, add).await,
+                None => false,
+            };
+            if !brings_none {
+                new.push(Arc::new(DataFile::new(add.clone())));
+            }
+        }
         self.rows.may_match(new)
     }
 }

@@ -105,6 +105,12 @@ impl Snapshot {
         transaction.map(|transaction| transaction.version)
     }
 
+    /// Whether an application's transaction, or a later one of it, stands.
+    pub(crate) fn has(&self, transaction: &Transaction) -> bool {
+        self.transaction(&transaction.app_id)
+            .is_some_and(|last| last >= transaction.version)
+    }
+
     /// Metadata of each domain, by its name.
     #[expect(dead_code, reason = "clustering reads it")]
     pub(crate) fn domains(&self) -> &BTreeMap<String, DomainMetadata> {

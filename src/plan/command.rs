@@ -20,6 +20,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Sched
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use deltalake_core::kernel::Transaction;
 
 /// What a command runs with.
 #[derive(Debug, Clone)]
@@ -36,6 +37,11 @@ impl Running {
             task,
             progress: Progress::new(metrics),
         }
+    }
+
+    /// The application transaction that the session's changes are part of.
+    pub(crate) fn transaction(&self) -> Option<Transaction> {
+        crate::session::transaction(self.task.session_config().options())
     }
 
     /// A session state on the task's settings and runtime, for plans that a command makes while it runs.

@@ -15,7 +15,7 @@ use crate::dml::{InsertCommand, Overwrite, logical_expression, plan_replace};
 use crate::error::{Error, Result};
 use crate::log::check_writable;
 use crate::table::Definition;
-use crate::table::evolve;
+use crate::table::{evolve, readings};
 
 /// Plans an `INSERT`.
 ///
@@ -73,7 +73,8 @@ pub(super) async fn plan(planner: &Planner, insert: &Insert, text: String) -> Re
         return plan_replace(planner, id, condition.to_string(), input, text).await;
     }
     let overwrite = overwrite(planner, &target, insert, &fixed)?;
-    let mut command = InsertCommand::new(planner.lake().clone(), id.clone(), overwrite, Some(text));
+    let reads = readings(&input, &id.url)?.version;
+    let mut command = InsertCommand::new(planner.lake().clone(), id.clone(), overwrite, Some(text)).reading(reads);
     if let Some((metadata, protocol)) = evolved {
         command = command.evolving(metadata, protocol);
     }

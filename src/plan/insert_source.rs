@@ -62,6 +62,14 @@ fn exact_numbers(body: &mut SetExpr, targets: &Targets<'_>) {
     }
 }
 
+/// The value with all its digits, where it is a number for a DECIMAL column.
+pub(crate) fn exact_number(value: &Expr, target: &DataType) -> Expr {
+    match (decimal(&Some(target.clone())), literal(value)) {
+        (Some(decimal), Some(number)) => cast(number, decimal),
+        _ => value.clone(),
+    }
+}
+
 /// What a column is called, which can be nothing; none for an item that stands for several columns.
 fn name_of_column(item: &SelectItem) -> Option<Option<&Ident>> {
     match item {

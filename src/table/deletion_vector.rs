@@ -52,6 +52,21 @@ pub(crate) async fn hidden_rows(
     Ok(Some(file.hidden.get_or_init(|| Arc::new(rows)).clone()))
 }
 
+/// Whether all rows that a file's old vector hid are hidden by its new one. Where a vector cannot be read, that is not known.
+pub(crate) async fn keeps_hidden(
+    stores: &Stores,
+    table: &Url,
+    old: Option<&DeletionVectorDescriptor>,
+    new: Option<&DeletionVectorDescriptor>,
+) -> bool {
+    let Some(old) = old else { return true };
+    let Some(new) = new else { return false };
+    match futures::join!(read(stores, table, old), read(stores, table, new)) {
+        (Ok(old), Ok(new)) => old.is_subset(&new),
+        _ => false,
+    }
+}
+
 async fn read(stores: &Stores, table: &Url, vector: &DeletionVectorDescriptor) -> Result<RoaringTreemap> {
     let Some(path) = vector_file(vector)? else {
         let bytes = z85::decode(&vector.path_or_inline_dv)

@@ -11,10 +11,10 @@ pub(crate) mod types;
 mod views;
 
 pub(crate) use definition::{COMMENT, CONSTRAINT_PREFIX, Definition, GENERATION, PRIMARY_KEY, to_arrow};
-pub(crate) use deletion_vector::{VectorFile, hidden_rows, vector_file};
+pub(crate) use deletion_vector::{VectorFile, hidden_rows, keeps_hidden, vector_file};
 pub(crate) use evolution::evolve;
 pub(crate) use protocol::protocol_for;
-pub(crate) use provider::LakeTable;
+pub(crate) use provider::{LakeTable, readings};
 pub(crate) use relabel::relabel;
 pub(crate) use scan::{FILE, ROW, Rows, RowsTable, Selected};
 pub(crate) use views::{

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use crate::log::Snapshot;
-use crate::table::Rows;
+use crate::table::{Rows, RowsTable};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DFSchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use url::Url;
 
 use crate::catalog::{Lake, TableId};
 use crate::dml::{InsertCommand, Overwrite};
@@ -44,9 +47,10 @@ impl LakeTable {
         Ok(Self { lake, id, rows, pinned })
     }
 
-    /// Whether it is the table in this folder, at whatever version.
-    pub(crate) fn is_at(&self, url: &url::Url) -> bool {
-        self.rows.snapshot().url() == url && !self.pinned
+    /// The version, where it is the latest of the table in this folder, or may be.
+    fn version_of(&self, url: &Url) -> Option<u64> {
+        ((!self.pinned || self.rows.has_identity()) && self.rows.snapshot().url() == url)
+            .then(|| self.rows.snapshot().version())
     }
 
     fn refuse(&self, statement: &str) -> DataFusionError {
@@ -60,6 +64,40 @@ impl LakeTable {
         };
         Error::unsupported(reason).into()
     }
+}
+
+/// What a plan reads of one table besides that table's own rows under a change.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Readings {
+    /// The version of the table that is read as it is, and not at a past version.
+    pub(crate) version: Option<u64>,
+    /// Whether there are relations that do not tell what they are made of: they may read the table, too.
+    pub(crate) others: bool,
+}
+
+/// What a plan reads of the table in this folder.
+///
+/// # Errors
+/// None that a caller could cause.
+pub(crate) fn readings(plan: &LogicalPlan, url: &Url) -> crate::Result<Readings> {
+    let mut found = Readings::default();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+        {
+            if let Some(table) = provider.downcast_ref::<LakeTable>() {
+                found.version = found.version.or(table.version_of(url));
+            } else if let Some(view) = provider.get_logical_plan() {
+                let inner = readings(&view, url)?;
+                found.version = found.version.or(inner.version);
+                found.others |= inner.others;
+            } else if !provider.is::<RowsTable>() {
+                found.others = true;
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 #[async_trait]

@@ -22,6 +22,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
+use deltalake_core::kernel::{Add, Remove};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
@@ -107,6 +108,11 @@ impl Rows {
         self.layout.schema()
     }
 
+    /// Whether rows say where they lie.
+    pub(crate) fn has_identity(&self) -> bool {
+        self.layout.has_identity()
+    }
+
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
@@ -135,6 +141,12 @@ impl Rows {
         let partitions = self.layout.partition_values(&self.definition, &files)?;
         let kept = pruner.keep(&self.layout, &self.definition, &files, &partitions)?;
         Ok(kept.contains(&true))
+    }
+
+    /// Whether a file that is removed and added in one commit comes back with all rows hidden that were hidden before.
+    pub(crate) async fn keeps_hidden(&self, removed: &Remove, added: &Add) -> bool {
+        let (old, new) = (removed.deletion_vector.as_ref(), added.deletion_vector.as_ref());
+        super::keeps_hidden(&self.stores, self.snapshot.url(), old, new).await
     }
 
     /// The plan that reads the rows. Files that cannot hold a matching row are left out; rows that do not match may come.
