@@ -15,7 +15,7 @@ from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 # A condition that is true, and takes long enough for another statement to be first.
-WORK = "(SELECT count(*) FROM generate_series(1, 2500) AS a(x), generate_series(1, 2500) AS b(y) WHERE (x * y) % 7 = 3) > 0"
+WORK = "(SELECT count(*) FROM generate_series(1, 2000) AS a(x), generate_series(1, 2000) AS b(y) WHERE (x * y) % 7 = 3) > 0"
 SOON = "(SELECT 1) > 0"
 
 LATE = {
@@ -93,16 +93,10 @@ def race(folder, late, early, vectors="true", layout=""):
 RACES = [
     ("delete", "insert"),
     ("delete", "restore"),
-    ("delete", "update"),
     ("update", "optimize"),
-    ("update", "restore vectors"),
     ("update", "move"),
     ("upsert", "insert"),
-    ("upsert", "merge"),
-    ("upsert", "restore"),
     ("mirror", "insert"),
-    ("mirror", "vectors off"),
-    ("replace", "replace where"),
     ("own rows", "insert"),
     ("own sum", "update"),
     ("overwrite", "insert"),
@@ -129,9 +123,10 @@ def test_places_of_rows_are_read_as_the_table_is(tmp_path):
     race(tmp_path, "places", "delete")
 
 
-@pytest.mark.parametrize("vectors", ["true", "false"])
-@pytest.mark.parametrize("change", ["append", "delete", "update", "compact"])
-def test_a_late_statement_sees_what_deltalake_did(tmp_path, vectors, change):
+@pytest.mark.parametrize(
+    ("change", "vectors"), [("append", "true"), ("delete", "true"), ("update", "true"), ("compact", "true"), ("update", "false")]
+)
+def test_a_late_statement_sees_what_deltalake_did(tmp_path, change, vectors):
     lake = prepare(tmp_path / "lake", vectors, "PARTITIONED BY (p)")
     running = subprocess.Popen(lake.command(LATE["delete"].format(slow=WORK)), stdout=subprocess.DEVNULL)
     time.sleep(0.25)
@@ -166,6 +161,8 @@ def at_once(lake, *statements):
     return codes
 
 
+TURNS = 3
+
 # OPTIMIZE and another statement; what the table may be afterwards, from its rows before.
 AGAINST_OPTIMIZE = {
     "OPTIMIZE t": None,
@@ -181,7 +178,7 @@ def test_optimize_neither_doubles_nor_resurrects(tmp_path, statement):
     before = state(lake)
     wanted = AGAINST_OPTIMIZE[statement]
     fragments = [f"INSERT INTO t SELECT id, n, p FROM t VERSION AS OF 4 WHERE id % 5 = {rest}" for rest in range(5)]
-    for turn in range(5):
+    for turn in range(TURNS):
         # Many small files, some with deletion vectors, so that there is something to do.
         lake.sql("TRUNCATE TABLE t", *fragments, "INSERT INTO t VALUES (-1, 0, 0), (-2, 0, 0)", "DELETE FROM t WHERE id < 0")
         pair = ["OPTIMIZE t", statement][:: 1 if turn % 2 else -1]
@@ -307,7 +304,8 @@ class Theirs(Work):
 def test_every_acknowledged_change_is_there_once(tmp_path, vectors, share):
     lake = Lake(tmp_path / "lake")
     lake.sql(
-        f"CREATE TABLE t (writer BIGINT, key BIGINT, n BIGINT) TBLPROPERTIES ('delta.enableDeletionVectors' = '{vectors}')",
+        f"CREATE TABLE t (writer BIGINT, key BIGINT, n BIGINT) "
+        f"TBLPROPERTIES ('delta.enableDeletionVectors' = '{vectors}', 'delta.checkpointInterval' = '10')",
         f"INSERT INTO t SELECT -1, value, 0 FROM generate_series(0, {COUNTERS - 1}) AS g(value)",
     )
     until = time.monotonic() + SECONDS * share
