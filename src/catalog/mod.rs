@@ -3,6 +3,7 @@
 mod cache;
 mod names;
 mod providers;
+mod session_views;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};

@@ -7,6 +7,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::TableType;
 
+use super::session_views::current;
 use super::{DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, TableId, TableName};
 use crate::table::{LakeTable, view};
 
@@ -114,7 +115,7 @@ impl SchemaProvider for LakeSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if let Some(table) = self.lake.registered(&self.name, name) {
-            return Ok(Some(table));
+            return Ok(Some(current(&self.lake, table).await?));
         }
         if let Some(table) = self.lake_table(name).await? {
             return Ok(Some(table));

@@ -26,7 +26,6 @@ mod prepare;
 pub(crate) mod procedures;
 mod properties;
 mod rename_table;
-mod reorg;
 mod restore;
 mod rewrite;
 mod schema;
@@ -68,7 +67,7 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
         Statement::Vacuum(request) => vacuum::plan(planner, request, statement.to_string()).await,
         Statement::Restore(request) => restore::plan(planner, request, statement.to_string()).await,
         Statement::Fsck(request) => fsck::plan(planner, request, statement.to_string()).await,
-        Statement::Reorg(request) => reorg::plan(planner, request).await,
+        Statement::Reorg(request) => optimize::plan_purge(planner, request, statement.to_string()).await,
         Statement::Checkpoint(table) => checkpoint::plan(planner, table, statement.to_string()).await,
         Statement::Generate(request) => generate::plan(planner, request, statement.to_string()).await,
         Statement::Analyze(table) => analyze::plan(planner, table, statement.to_string()).await,

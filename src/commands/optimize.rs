@@ -12,7 +12,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::Ident;
 use deltalake_core::kernel::{Action, Add};
-use posixlake_sql::Optimize;
+use posixlake_sql::{Optimize, Reorg};
 use serde_json::{Value, json};
 
 use super::rewrite::{Bin, Story, commit_unchanged_rows, discard, rewrite};
@@ -29,11 +29,28 @@ const ATTEMPTS: u32 = 5;
 /// The share of deleted rows from which on a file is rewritten even alone.
 const DELETED_SHARE: f64 = 0.05;
 
+/// Plans `REORG TABLE … APPLY (PURGE)`: files that hide rows are written anew without them.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) async fn plan_purge(planner: &Planner, reorg: &Reorg, statement: String) -> Result<LogicalPlan> {
+    let optimize = Optimize {
+        table: reorg.table.clone(),
+        selection: reorg.selection.clone(),
+        zorder: Vec::new(),
+    };
+    planned(planner, &optimize, statement, true).await
+}
+
 /// Plans `OPTIMIZE`.
 ///
 /// # Errors
 /// Where there is no such table or column, or the predicate is not over partition columns.
 pub(super) async fn plan(planner: &Planner, optimize: &Optimize, statement: String) -> Result<LogicalPlan> {
+    planned(planner, optimize, statement, false).await
+}
+
+async fn planned(planner: &Planner, optimize: &Optimize, statement: String, purge: bool) -> Result<LogicalPlan> {
     let (id, table) = planner.table(&optimize.table).await?;
     check_writable(&table, &id.display())?;
     let definition = Definition::of(&table)?;
@@ -43,6 +60,7 @@ pub(super) async fn plan(planner: &Planner, optimize: &Optimize, statement: Stri
         predicate: optimize.selection.as_ref().map(ToString::to_string),
         state: planner.state().clone(),
         statement,
+        purge,
         id,
     };
     command.selected(&definition, live_files(&table))?;
@@ -87,6 +105,8 @@ struct OptimizeCommand {
     zorder: Vec<String>,
     state: SessionState,
     statement: String,
+    /// Only files that hide rows are written anew, and all of them.
+    purge: bool,
 }
 
 impl std::fmt::Debug for OptimizeCommand {
@@ -159,7 +179,10 @@ impl OptimizeCommand {
         let mut bins = Vec::new();
         for mut files in partitions.into_values() {
             files.sort_by(|a, b| (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path)));
-            if self.zorder.is_empty() {
+            if self.purge {
+                files.retain(|file| file.deleted() > 0);
+                bins.extend(compaction(files, target, false));
+            } else if self.zorder.is_empty() {
                 bins.extend(compaction(files, target, keeps_deleted));
             } else {
                 bins.push(Bin(files));
@@ -174,7 +197,7 @@ impl OptimizeCommand {
         let added: Vec<i64> = adds.iter().map(|add| add.size).collect();
         let deleted: u64 = rewritten.iter().filter(|file| file.deleted() > 0).count() as u64;
         Story {
-            operation: "OPTIMIZE",
+            operation: if self.purge { "REORG" } else { "OPTIMIZE" },
             parameters: BTreeMap::from([
                 ("predicate".to_string(), json!(predicate).to_string()),
                 ("zOrderBy".to_string(), json!(self.zorder).to_string()),

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::catalog::{Lake, TableId};
-use crate::dml::{FileWriter, conform};
+use crate::dml::FileWriter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, DataFile, Mode, Snapshot, commit};
 use crate::plan::{Progress, Running};
@@ -133,7 +133,7 @@ async fn write(
     let mut batches = 0;
     let outcome = async {
         while let Some(batch) = stream.next().await {
-            let batch = conform(&batch?, writer.schema())?;
+            let batch = writer.conform(&batch?)?;
             let batch = RecordBatch::try_new(writer.schema().clone(), batch.columns().to_vec())?;
             files.write(&writer.to_physical(&batch)?).await?;
             rows += batch.num_rows() as u64;

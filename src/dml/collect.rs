@@ -17,7 +17,7 @@ use super::change_data::{ChangeData, Kind};
 use super::insert::discard;
 use super::touched::{Touched, Twice};
 use super::validate::Validator;
-use super::write::{FileWriter, conform};
+use super::write::FileWriter;
 use crate::catalog::TableId;
 use crate::error::{Error, Result};
 use crate::plan::{Progress, Running};
@@ -190,7 +190,7 @@ impl Reader {
                         let mask: BooleanArray = places().map(|place| Some(!is(DELETE)(place))).collect();
                         filter_record_batch(&rows, &mask)?
                     };
-                    let rows = conform(&rows, self.writer.schema())?;
+                    let rows = self.writer.conform(&rows)?;
                     self.validator.check(&rows)?;
                     let rows = RecordBatch::try_new(self.writer.schema().clone(), rows.columns().to_vec())?;
                     files.write(&self.writer.to_physical(&rows)?).await?;

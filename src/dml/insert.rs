@@ -17,7 +17,7 @@ use futures::{SinkExt, StreamExt};
 use tokio::task::JoinSet;
 
 use super::validate::Validator;
-use super::write::{FileWriter, Written, conform, count_batch, count_schema};
+use super::write::{FileWriter, Written, count_batch, count_schema};
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, Mode, check_writable, commit};
@@ -492,7 +492,7 @@ async fn write_stream(
             let Some(batch) = stream.next().await else {
                 return Ok(None);
             };
-            let batch = conform(&batch?, writer.schema())?;
+            let batch = writer.conform(&batch?)?;
             if let Some(validator) = &validator {
                 validator.check(&batch)?;
             }

@@ -22,4 +22,4 @@ pub(crate) use insert::{InsertCommand, NewTable, Overwrite};
 pub(crate) use replace::plan_replace;
 pub(crate) use retry::with_retries;
 pub(crate) use validate::logical_expression;
-pub(crate) use write::{FileWriter, conform, count_batch, count_schema};
+pub(crate) use write::{FileWriter, count_batch, count_schema};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::UInt64Array;
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{StringArray, UInt64Array};
+use arrow::compute::kernels::cmp::eq;
+use arrow::compute::{CastOptions, cast_with_options, nullif};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use delta_kernel::table_features::ColumnMappingMode;
@@ -41,6 +42,8 @@ pub(crate) struct FileWriter {
     physical: SchemaRef,
     config: WriterConfig,
     store: ObjectStoreRef,
+    /// The places of partition columns that hold text.
+    text_partitions: Vec<usize>,
 }
 
 impl FileWriter {
@@ -78,17 +81,45 @@ impl FileWriter {
             statistics_columns,
         )
         .with_random_prefix_length((definition.mapping() != ColumnMappingMode::None).then_some(2));
+        let is_text = |field: &Field| *field.data_type() == DataType::Utf8;
+        let is_partition = |field: &Field| definition.partition_columns().contains(field.name());
+        let columns = schema.fields().iter().enumerate();
+        let text_partitions = columns
+            .filter(|(_, field)| is_text(field) && is_partition(field))
+            .map(|(place, _)| place)
+            .collect();
         Ok(Self {
             schema,
             physical,
             config,
             store,
+            text_partitions,
         })
     }
 
     /// The schema that rows must have once they are conformed.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// [`conform`]s a batch to the table. An empty text as a partition value becomes NULL, which is what it stands for in the
+    /// log (Delta protocol, "Partition Value Serialization").
+    ///
+    /// # Errors
+    /// As [`conform`].
+    pub(crate) fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let batch = conform(batch, &self.schema)?;
+        if self.text_partitions.is_empty() {
+            return Ok(batch);
+        }
+        let mut columns = batch.columns().to_vec();
+        for place in &self.text_partitions {
+            if let Some(column) = columns.get_mut(*place) {
+                let empty = eq(column, &StringArray::new_scalar(""))?;
+                *column = nullif(column, &empty)?;
+            }
+        }
+        Ok(RecordBatch::try_new(batch.schema(), columns)?)
     }
 
     /// An open set of files, one a partition value.

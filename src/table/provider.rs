@@ -47,6 +47,11 @@ impl LakeTable {
         Ok(Self { lake, id, rows, pinned })
     }
 
+    /// The table, where it is read as it is, and not at a past version.
+    pub(crate) fn latest_id(&self) -> Option<&TableId> {
+        (!self.pinned).then_some(&self.id)
+    }
+
     /// The version, where it is the latest of the table in this folder, or may be.
     fn version_of(&self, url: &Url) -> Option<u64> {
         ((!self.pinned || self.rows.has_identity()) && self.rows.snapshot().url() == url)

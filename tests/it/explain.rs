@@ -137,7 +137,7 @@ const REFUSED: &[(&str, ErrorKind)] = &[
     ("CREATE TABLE sales AS SELECT 1 AS a", ErrorKind::AlreadyExists),
     ("ALTER TABLE sales DROP COLUMN shop", ErrorKind::Unsupported),
     ("ALTER TABLE sales RENAME COLUMN shop TO place", ErrorKind::Unsupported),
-    ("REORG TABLE sales APPLY (PURGE)", ErrorKind::Unsupported),
+    ("REORG TABLE missing APPLY (PURGE)", ErrorKind::NotFound),
     ("CALL missing()", ErrorKind::NotFound),
 ];
 

@@ -334,16 +334,6 @@ def test_purged_vectors_are_vacuumed(lake):
     assert rows(theirs(lake)) == wanted
 
 
-@pytest.mark.parametrize("condition", ["v = CAST('NaN' AS DOUBLE)", "v > 1000"])
-def test_rows_with_nan_are_found(lake, condition):
-    lake.sql(
-        f"CREATE TABLE t ({COLUMNS}) TBLPROPERTIES ({VECTORS})",
-        "INSERT INTO t VALUES (1, 'a', CAST('NaN' AS DOUBLE), 1), (2, 'b', 5.0, 1), (3, 'c', NULL, 1)",
-        f"DELETE FROM t WHERE {condition}",
-    )
-    assert [row["id"] for row in lake.sql("SELECT id FROM t ORDER BY id")] == ["2", "3"]
-
-
 def test_an_empty_partition_value_is_null(lake):
     # The protocol has no empty strings as partition values.
     lake.sql(
