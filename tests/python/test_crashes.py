@@ -1,4 +1,4 @@
-"""A kill at any moment of a statement: the table opens and shows the state before or after it, to other engines as well."""
+"""A kill at any moment of a statement: the table shows the state before or after it, to other engines as well."""
 
 import random
 import signal

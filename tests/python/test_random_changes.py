@@ -1,4 +1,4 @@
-"""Random statements, and a plain model of what they mean: the table is the model after every statement, at every version."""
+"""Random statements, and a plain model of what they mean: the table is the model, after each and at every version."""
 
 import collections
 import os
@@ -11,7 +11,7 @@ from deltalake import DeltaTable, QueryBuilder
 
 KEYS = [None, "", "a", "b", "ü'"]
 PARTITIONS = [None, 0, 1, 2]
-STATEMENTS = 30
+STATEMENTS = 25
 # How many runs each kind of table gets; every run is of statements of its own.
 RUNS = int(os.environ.get("POSIXLAKE_RUNS", "1"))
 
@@ -84,7 +84,7 @@ class Choice:
                 rest = pick.randint(0, 4)
                 return f"{prefix}id % 5 = {rest}", compare(0, lambda x: x % 5 == rest)
             case 7:
-                (one, first), (two, second) = self.condition(prefix, depth + 1), self.condition(prefix, depth + 1)
+                (one, first), (two, second) = (self.condition(prefix, depth + 1) for _ in range(2))
 
                 def both(row):
                     answers = (first(row), second(row))
@@ -92,7 +92,7 @@ class Choice:
 
                 return f"({one} AND {two})", both
             case 8:
-                (one, first), (two, second) = self.condition(prefix, depth + 1), self.condition(prefix, depth + 1)
+                (one, first), (two, second) = (self.condition(prefix, depth + 1) for _ in range(2))
 
                 def either(row):
                     answers = (first(row), second(row))
@@ -108,7 +108,8 @@ class Choice:
         number, key, part = pick.randint(1, 40), pick.choice(KEYS), pick.choice(PARTITIONS)
         match pick.randint(0, 5):
             case 0:
-                return f"v = {prefix}v + {number}", lambda r: (r[0], r[1], None if r[2] is None else r[2] + number, r[3])
+                more = lambda value: None if value is None else value + number
+                return f"v = {prefix}v + {number}", lambda r: (r[0], r[1], more(r[2]), r[3])
             case 1:
                 return f"k = {text(key)}", lambda r: (r[0], key, r[2], r[3])
             case 2:
@@ -206,7 +207,8 @@ class Model:
                 sql, test = ("", lambda row: True) if last else self.choice.condition(prefix)
                 if kind == "NOT MATCHED":
                     action = pick.choice(["*", "(id, v) VALUES (s.id, s.v)"])
-                    change = "INSERT " + action, (lambda s: s) if action == "*" else (lambda s: (s[0], None, s[2], None))
+                    every = action == "*"
+                    change = f"INSERT {action}", lambda s, every=every: s if every else (s[0], None, s[2], None)
                 elif kind == "MATCHED" and pick.random() < 0.3:
                     change = pick.choice(
                         [
@@ -292,14 +294,16 @@ def at_every_version(lake, model, states):
         return [state for place, state in enumerate(list_of_states) if not place or state != list_of_states[place - 1]]
 
     assert without_repeats(found) == without_repeats([counted([]), *states])
-    theirs = pa.table(QueryBuilder().register("t", DeltaTable(lake.path("t"))).execute("SELECT id, k, v, p FROM t").read_all())
-    assert counted(row.values() for row in theirs.to_pylist()) == states[-1]
+    theirs = QueryBuilder().register("t", DeltaTable(lake.path("t"))).execute("SELECT id, k, v, p FROM t")
+    assert counted(row.values() for row in pa.table(theirs.read_all()).to_pylist()) == states[-1]
     older = model.choice.random.sample(range(1, latest + 1), 3)
     script = []
     for version in older:
-        script += [f"RESTORE TABLE t TO VERSION AS OF {version}", copy.format("SELECT * FROM t", file.format(f"r{version}"))]
+        script.append(f"RESTORE TABLE t TO VERSION AS OF {version}")
+        script.append(copy.format("SELECT * FROM t", file.format(f"r{version}")))
         sql, test = model.choice.condition()
-        script += [f"DELETE FROM t WHERE {sql}", copy.format("SELECT * FROM t", file.format(f"d{version}"))]
+        script.append(f"DELETE FROM t WHERE {sql}")
+        script.append(copy.format("SELECT * FROM t", file.format(f"d{version}")))
         found.append(counted(row for row in found[version].elements() if not test(row)))
     lake.sql(*script)
     for place, version in enumerate(older):

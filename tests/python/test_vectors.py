@@ -36,7 +36,8 @@ CHANGES = [
     "MERGE INTO t USING (SELECT value AS id FROM generate_series(50, 65) AS g(value)) AS s ON t.id = s.id "
     "WHEN MATCHED AND t.id % 2 = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET k = 'merged' "
     "WHEN NOT MATCHED THEN INSERT (id, k, v, p) VALUES (s.id, 'new', 0, 1) "
-    "WHEN NOT MATCHED BY SOURCE AND t.id < 5 THEN DELETE WHEN NOT MATCHED BY SOURCE AND t.id < 8 THEN UPDATE SET k = NULL",
+    "WHEN NOT MATCHED BY SOURCE AND t.id < 5 THEN DELETE "
+    "WHEN NOT MATCHED BY SOURCE AND t.id < 8 THEN UPDATE SET k = NULL",
     "UPDATE t SET p = 9 WHERE id IN (12, 13, 14)",
     "INSERT INTO t REPLACE WHERE id BETWEEN 20 AND 24 SELECT 21 AS id, 'replaced' AS k, 1.5 AS v, 0 AS p",
     f"INSERT INTO t {SERIES.format(100, 120)}",
@@ -81,7 +82,7 @@ def all_agree(lake, duck, kind, version, mine):
     assert rows(duck.execute(query).to_arrow_table()) == rows(mine, columns), f"DuckDB, version {version}"
 
 
-@pytest.mark.parametrize("kind", ["plain", "by name", "by id", "v2"])
+@pytest.mark.parametrize("kind", ["by name", "by id", "v2"])
 def test_others_read_every_version(lake, duck, kind):
     create(lake, kind)
     lake.sql(*CHANGES)
@@ -164,7 +165,8 @@ def test_statistics_after_properties_are_turned_off(lake):
 @pytest.mark.parametrize("vectors", ["true", "false"])
 def test_changes_of_rows_are_in_the_feed(lake, vectors):
     lake.sql(
-        f"CREATE TABLE t ({COLUMNS}) PARTITIONED BY (p) TBLPROPERTIES ({FEED}, 'delta.enableDeletionVectors' = '{vectors}')",
+        f"CREATE TABLE t ({COLUMNS}) PARTITIONED BY (p) "
+        f"TBLPROPERTIES ({FEED}, 'delta.enableDeletionVectors' = '{vectors}')",
         *CHANGES[:11],
     )
     # What the feed says, applied to nothing, is the table, after every version.
@@ -229,7 +231,7 @@ def test_their_changes_are_read(lake, kind, change):
 
 
 def old_commits(lake, keep):
-    """Takes away the commits and checkpoints before the newest checkpoint, but for `keep`, as a clean-up of the log does."""
+    """Takes away the commits before the newest checkpoint, but for `keep`, as a clean-up of the log does."""
     log = pathlib.Path(lake.path("t"), "_delta_log")
     newest = max(int(file.name[:20]) for file in log.glob("*.checkpoint*.parquet"))
     for file in log.glob("*.json"):
@@ -364,7 +366,8 @@ def test_rows_of_large_files_are_counted_from_the_start(lake, duck):
         "UPDATE t SET v = -1 WHERE id IN (1, 60001, 100000)",
         "DELETE FROM t WHERE k = 'k8' AND id > 70000",
     )
-    kept = [n for n in range(1, many + 1) if n % 1000 != 7 and not 50000 <= n <= 50010 and not (n % 100 == 8 and n > 70000)]
+    gone = {*range(7, many, 1000), *range(50000, 50011), *range(70008, many, 100)}
+    kept = [number for number in range(1, many + 1) if number not in gone]
     facts = "SELECT count(*) AS rows, sum(id) AS ids, count(*) FILTER (WHERE v = -1) AS changed FROM {}"
     wanted = {"rows": len(kept), "ids": sum(kept), "changed": 3}
     assert ours(lake, facts.format("t")).to_pylist() == [wanted]
