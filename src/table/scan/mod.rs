@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DataFusionResult;
@@ -224,14 +224,21 @@ impl Rows {
         options.global = state.config_options().execution.parquet.clone();
         // INT96 is how Spark used to write instants; nanoseconds would overflow for years that others can hold.
         options.global.coerce_int96 = Some("us".to_string());
-        let source = ParquetSource::new(self.layout.table_schema()).with_table_parquet_options(options);
+        // Footers are kept for the session: data files never change.
+        let url = ObjectStoreUrl::parse(store)?;
+        let runtime = state.runtime_env();
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, footers);
+        let source = ParquetSource::new(self.layout.table_schema())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(reader));
         let groups = if self.in_order {
             vec![FileGroup::new(files)]
         } else {
             balanced(files, state.config().target_partitions())
         };
         let columns = self.layout.projection(projection);
-        let mut config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(store)?, Arc::new(source))
+        let mut config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_limit(limit)
