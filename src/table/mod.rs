@@ -18,6 +18,6 @@ pub(crate) use provider::{LakeTable, readings};
 pub(crate) use relabel::relabel;
 pub(crate) use scan::{FILE, ROW, Rows, RowsTable, Selected};
 pub(crate) use views::{
-    HistoryTable, data_path, hidden_property, live_files, partition_rows, partitions, properties, register_functions,
-    rows, table_changes, table_name, view,
+    HistoryTable, data_path, hidden_property, live_files, partition_column, partition_rows, partitions, properties,
+    register_functions, rows, table_changes, table_name, view,
 };

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::table_schema::TableSchema;
@@ -13,7 +12,7 @@ use parquet::arrow::RowNumber;
 use super::{Selected, read_type};
 use crate::error::{Error, Result};
 use crate::log::DataFile;
-use crate::table::Definition;
+use crate::table::{Definition, partition_column};
 
 /// The column that says which file a row lies in, by the path that the log has.
 pub(crate) const FILE: &str = "_file";
@@ -181,23 +180,8 @@ impl Layout {
         let mut columns = Vec::new();
         for name in &self.partition_columns {
             let field = self.schema.field_with_name(name)?;
-            let physical = definition.physical_name(name);
-            // The protocol has the empty text stand for NULL.
-            let texts = files.iter().map(|selected| {
-                let value = selected.file.add.partition_values.get(physical)?.as_deref();
-                value.filter(|text| !text.is_empty())
-            });
-            let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
-            let options = CastOptions {
-                safe: false,
-                ..Default::default()
-            };
-            columns.push(cast_with_options(&texts, field.data_type(), &options).map_err(|error| {
-                Error::corrupt(format!(
-                    "a value of the partition column {name} cannot be read: {error}"
-                ))
-                .with_source(error)
-            })?);
+            let adds = files.iter().map(|selected| &selected.file.add);
+            columns.push(partition_column(definition, name, field.data_type(), adds)?);
         }
         Ok(PartitionValues {
             columns,

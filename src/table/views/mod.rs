@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 pub(crate) use changes::table_changes;
 pub(crate) use files::{data_path, live_files};
 pub(crate) use history::HistoryTable;
-pub(crate) use partitions::{partition_rows, partitions};
+pub(crate) use partitions::{partition_column, partition_rows, partitions};
 pub(crate) use properties::{hidden_property, properties};
 
 /// The provider of a view of a table.

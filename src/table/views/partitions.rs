@@ -13,6 +13,35 @@ use crate::error::{Error, Result};
 use crate::log::DataFile;
 use crate::table::Definition;
 
+/// A partition column's values in files, one row a file.
+///
+/// # Errors
+/// Where a value is not of the type.
+pub(crate) fn partition_column<'a>(
+    definition: &Definition,
+    name: &str,
+    data_type: &DataType,
+    files: impl Iterator<Item = &'a Add>,
+) -> Result<ArrayRef> {
+    let physical = definition.physical_name(name);
+    // The protocol has the empty text stand for NULL.
+    let texts = files.map(|add| {
+        let value = add.partition_values.get(physical)?.as_deref();
+        value.filter(|text| !text.is_empty())
+    });
+    let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
+    let options = CastOptions {
+        safe: false,
+        ..Default::default()
+    };
+    cast_with_options(&texts, data_type, &options).map_err(|error| {
+        Error::corrupt(format!(
+            "a value of the partition column {name} cannot be read: {error}"
+        ))
+        .with_source(error)
+    })
+}
+
 /// The partition values of files, one row a file, in the types of their columns.
 ///
 /// # Errors
@@ -26,25 +55,7 @@ pub(crate) fn partition_rows<'a>(
     let mut columns = Vec::new();
     for name in definition.partition_columns() {
         let field = schema.field_with_name(name)?;
-        let physical = definition.physical_name(name);
-        // The protocol has the empty text stand for NULL.
-        let texts = files.clone().map(|add| {
-            add.partition_values
-                .get(physical)?
-                .as_ref()
-                .filter(|text| !text.is_empty())
-        });
-        let texts: ArrayRef = Arc::new(texts.collect::<StringArray>());
-        let options = CastOptions {
-            safe: false,
-            ..Default::default()
-        };
-        columns.push(cast_with_options(&texts, field.data_type(), &options).map_err(|error| {
-            Error::corrupt(format!(
-                "a value of the partition column {name} cannot be read: {error}"
-            ))
-            .with_source(error)
-        })?);
+        columns.push(partition_column(definition, name, field.data_type(), files.clone())?);
         fields.push(Field::new(name, field.data_type().clone(), true));
     }
     let options = RecordBatchOptions::new().with_row_count(Some(files.count()));
