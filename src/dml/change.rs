@@ -113,10 +113,13 @@ impl ChangeCommand {
         )
         .await?;
         let outcome = self.finish(&collected, &definition, planned, running, started).await;
-        if outcome.is_err() {
-            collected.discard(&log_store).await;
+        if let Err(error) = outcome {
+            // A store that failed may hold the commit all the same: what it refers to stays, and VACUUM removes what nothing does.
+            if error.kind() != ErrorKind::Storage {
+                collected.discard(&log_store).await;
+            }
+            return Err(error);
         }
-        outcome?;
         Ok(Done {
             affected: collected.affected(),
             updated: collected.updated,
@@ -175,10 +178,8 @@ impl ChangeCommand {
                     }
                     base = latest;
                 }
-                Err(error) => {
-                    undo(&base, &applied).await;
-                    return Err(error);
-                }
+                // Whether the commit stands may not be known: its files stay.
+                Err(error) => return Err(error),
             }
         }
     }

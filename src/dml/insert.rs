@@ -365,20 +365,16 @@ impl SinkCommand for InsertCommand {
                 self.lake.after_commit(&self.id, version).await;
                 count_batch(rows)
             }
-            // The same transaction came by another way while this one was under way.
-            Err(error) if error.kind() == ErrorKind::Conflict && transaction.is_some() => {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
                 discard(&log_store, &files).await;
+                // The same transaction may have come by another way while this one was under way.
                 match self.lake.snapshots().latest(&self.id.url).await? {
                     Some(table) if stands(&table) => count_batch(0),
                     _ => Err(error),
                 }
             }
-            Err(error) => {
-                if error.kind() == ErrorKind::Conflict {
-                    discard(&log_store, &files).await;
-                }
-                Err(error)
-            }
+            // Whether the commit stands may not be known: its files stay.
+            Err(error) => Err(error),
         }
     }
 }
