@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::catalog::{Lake, TableId};
-use crate::dml::FileWriter;
+use crate::dml::{FileWriter, gather};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, DataFile, Mode, Snapshot, commit};
 use crate::plan::{Progress, Running};
@@ -69,23 +69,11 @@ pub(super) async fn rewrite(
             write(plan, &context, &writer, expected, &progress).await
         });
     }
+    let (parts, failure) = gather(tasks).await;
     let mut all = Rewritten::default();
-    let mut failure = None;
-    while let Some(finished) = tasks.join_next().await {
-        match finished {
-            Ok(Ok(done)) => {
-                all.adds.extend(done.adds);
-                all.batches += done.batches;
-            }
-            Ok(Err(error)) => {
-                tasks.abort_all();
-                failure.get_or_insert(error);
-            }
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => {
-                failure.get_or_insert(Error::internal(format!("a writer stopped: {error}")));
-            }
-        }
+    for done in parts {
+        all.adds.extend(done.adds);
+        all.batches += done.batches;
     }
     match failure {
         None => Ok(all),

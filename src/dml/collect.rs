@@ -14,6 +14,7 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use super::change_data::{ChangeData, Kind};
+use super::gather::gather;
 use super::insert::discard;
 use super::touched::{Touched, Twice};
 use super::validate::Validator;
@@ -85,21 +86,9 @@ pub(super) async fn collect(
         let (reader, progress) = (reader.clone(), running.progress.clone());
         tasks.spawn(async move { reader.read(stream, &progress).await });
     }
+    let (parts, failure) = gather(tasks).await;
     let mut all = Collected::default();
-    let mut failure = None;
-    while let Some(finished) = tasks.join_next().await {
-        match finished {
-            Ok(Ok(part)) => all.merge(part),
-            Ok(Err(error)) => {
-                tasks.abort_all();
-                failure.get_or_insert(error);
-            }
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => {
-                failure.get_or_insert(Error::internal(format!("a writer stopped: {error}")));
-            }
-        }
-    }
+    parts.into_iter().for_each(|part| all.merge(part));
     match failure {
         Some(error) => {
             all.discard(log_store).await;

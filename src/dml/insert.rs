@@ -16,6 +16,7 @@ use deltalake_core::logstore::LogStoreRef;
 use futures::{SinkExt, StreamExt};
 use tokio::task::JoinSet;
 
+use super::gather::gather;
 use super::validate::Validator;
 use super::write::{FileWriter, Written, count_batch, count_schema};
 use crate::catalog::{Lake, TableId};
@@ -426,26 +427,14 @@ async fn write_partitions(
             running.progress.clone(),
         ));
     }
+    let (parts, first_error) = gather(tasks).await;
     let mut all = Written {
         adds: Vec::new(),
         rows: 0,
     };
-    let mut first_error = None;
-    while let Some(finished) = tasks.join_next().await {
-        match finished {
-            Ok(Ok(written)) => {
-                all.adds.extend(written.adds);
-                all.rows += written.rows;
-            }
-            Ok(Err(error)) => {
-                tasks.abort_all();
-                first_error.get_or_insert(error);
-            }
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => {
-                first_error.get_or_insert(Error::internal(format!("a writer stopped: {error}")));
-            }
-        }
+    for written in parts {
+        all.adds.extend(written.adds);
+        all.rows += written.rows;
     }
     match first_error {
         Some(error) => {

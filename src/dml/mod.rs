@@ -5,6 +5,7 @@ mod change;
 mod change_data;
 mod collect;
 pub(crate) mod delete;
+mod gather;
 mod insert;
 mod lower;
 pub(crate) mod merge;
@@ -18,6 +19,7 @@ pub(crate) mod update;
 mod validate;
 mod write;
 
+pub(crate) use gather::gather;
 pub(crate) use insert::{InsertCommand, NewTable, Overwrite};
 pub(crate) use replace::plan_replace;
 pub(crate) use retry::with_retries;
