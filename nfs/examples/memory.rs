@@ -19,13 +19,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
+        .with_ansi(false)
         .init();
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:2049".to_owned());
     let files = Memory::default();
     for argument in arguments {
         let (name, size) = argument.split_once('=').ok_or("not NAME=BYTES")?;
-        let text = b"0,some name,1234.5\n".iter().copied().cycle();
-        files.put(name, text.take(size.parse()?).collect::<Vec<u8>>());
+        files.fill(name, size.parse()?);
     }
     let options = Options {
         listen: vec![address.parse()?],

@@ -1,10 +1,11 @@
 //! MOUNT v3 (RFC 1813, appendix I).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use nfs3_types::mount::{MNTPATHLEN, mountstat3};
+use nfs3_types::mount::MNTPATHLEN;
 use nfs3_types::nfs3::nfsstat3;
 
 use super::options::Options;
@@ -44,12 +45,18 @@ impl MountCall {
         };
         Some(call.and_then(|call| decoder.finish().map(|()| call)))
     }
+}
 
-    /// The path that is meant.
-    pub(crate) fn path(&self) -> &[u8] {
+/// One line for a trace.
+impl fmt::Display for MountCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mount(path) | Self::Unmount(path) => path,
-            _ => &[],
+            Self::Null => f.write_str("MOUNT NULL"),
+            Self::Mount(path) => write!(f, "MNT \"{}\"", path.escape_ascii()),
+            Self::Dump => f.write_str("DUMP"),
+            Self::Unmount(path) => write!(f, "UMNT \"{}\"", path.escape_ascii()),
+            Self::UnmountAll => f.write_str("UMNTALL"),
+            Self::Export => f.write_str("EXPORT"),
         }
     }
 }
@@ -129,35 +136,32 @@ async fn mount(files: &dyn FileSystem, mounts: &Mounts, caller: &Caller, xid: u3
         Ok(path) if !path.contains('\0') => files.mount(caller, path).await,
         _ => Err(nfsstat3::NFS3ERR_NOENT),
     };
-    let mut body;
     match root {
         Ok(root) => {
             mounts.add(caller.address.ip(), path);
-            body = Body::with_status(xid, nfsstat3::NFS3_OK);
+            let mut body = Body::with_status(xid, nfsstat3::NFS3_OK);
             body.put_handle(&root);
             // Flavors that calls may have: AUTH_UNIX before AUTH_NONE.
             for number in [2_u32, 1, 0] {
                 body.put(&number);
             }
+            body
         }
-        Err(status) => {
-            body = Body::accepted(xid);
-            body.put(&mount_status(status));
-        }
+        Err(status) => Body::with_status(xid, known(status)),
     }
-    body
 }
 
-fn mount_status(status: Status) -> mountstat3 {
+/// MOUNT's statuses are NFS's, but fewer.
+fn known(status: Status) -> Status {
     match status {
-        nfsstat3::NFS3ERR_PERM => mountstat3::MNT3ERR_PERM,
-        nfsstat3::NFS3ERR_NOENT => mountstat3::MNT3ERR_NOENT,
-        nfsstat3::NFS3ERR_IO => mountstat3::MNT3ERR_IO,
-        nfsstat3::NFS3ERR_ACCES => mountstat3::MNT3ERR_ACCES,
-        nfsstat3::NFS3ERR_NOTDIR => mountstat3::MNT3ERR_NOTDIR,
-        nfsstat3::NFS3ERR_INVAL => mountstat3::MNT3ERR_INVAL,
-        nfsstat3::NFS3ERR_NAMETOOLONG => mountstat3::MNT3ERR_NAMETOOLONG,
-        nfsstat3::NFS3ERR_NOTSUPP => mountstat3::MNT3ERR_NOTSUPP,
-        _ => mountstat3::MNT3ERR_SERVERFAULT,
+        nfsstat3::NFS3ERR_PERM
+        | nfsstat3::NFS3ERR_NOENT
+        | nfsstat3::NFS3ERR_IO
+        | nfsstat3::NFS3ERR_ACCES
+        | nfsstat3::NFS3ERR_NOTDIR
+        | nfsstat3::NFS3ERR_INVAL
+        | nfsstat3::NFS3ERR_NAMETOOLONG
+        | nfsstat3::NFS3ERR_NOTSUPP => status,
+        _ => nfsstat3::NFS3ERR_SERVERFAULT,
     }
 }

@@ -305,7 +305,7 @@ impl Job {
 fn summary(task: &Task) -> String {
     match task {
         Task::Nfs(procedure, arguments) => format!("{} {arguments}", procedure.name),
-        Task::Mount(call) => format!("MOUNT {:?}", String::from_utf8_lossy(call.path())),
+        Task::Mount(call) => call.to_string(),
     }
 }
 

@@ -482,6 +482,26 @@ impl Memory {
         }
     }
 
+    /// Puts a file of `size` bytes into the root, all of whose pages are one in memory.
+    pub(crate) fn fill(&self, name: &str, size: u64) {
+        let line = b"0,name,12345.67\n".iter().copied();
+        let page: Bytes = line
+            .cycle()
+            .take(usize::try_from(PAGE).unwrap_or(0))
+            .collect::<Vec<_>>()
+            .into();
+        let whole = (0..size / PAGE).map(|number| (number, page.clone()));
+        let rest = page.slice(..usize::try_from(size % PAGE).unwrap_or(0));
+        let pages = whole.chain([(size / PAGE, rest)]).collect();
+        self.put(name, Bytes::new());
+        let mut state = self.state();
+        let id = state.next - 1;
+        if let Some(node) = state.nodes.get_mut(&id) {
+            node.kind = Kind::File(pages);
+            node.size = size;
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
