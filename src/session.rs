@@ -20,7 +20,7 @@ use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
 use crate::error::{Error, Result};
 use crate::plan::{Planner, PreparedStatements, Relations};
 use crate::store::Stores;
-pub(crate) use tables::{LiveFile, TableVersion};
+pub(crate) use tables::TableVersion;
 
 /// What a session is opened with.
 #[derive(Clone, Default)]

@@ -133,9 +133,7 @@ fn state_folder(lake: &str, server: &ServerArguments) -> Result<PathBuf> {
         return std::path::absolute(state).map_err(|error| failed(format!("--state {}: {error}", state.display())));
     }
     let name: String = lake.rsplit('/').find(|part| !part.is_empty()).unwrap_or("lake").chars().filter(|sign| sign.is_alphanumeric() || "-_.".contains(*sign)).collect();
-    let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, lake.as_bytes()).simple().to_string();
-    let short: String = id.chars().take(12).collect();
-    Ok(mounts()?.join(format!("{name}-{short}")))
+    Ok(mounts()?.join(format!("{name}-{:08x}", crc32fast::hash(lake.as_bytes()))))
 }
 
 /// Serves a lake until a signal, then applies what clients are done with.
@@ -349,13 +347,13 @@ fn is_mounted(mountpoint: &Path) -> bool {
 }
 
 fn end_process(pid: i32) {
-    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    if pid > 0 {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
     }
 }
 
 fn is_running(pid: i32) -> bool {
-    rustix::process::Pid::from_raw(pid).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+    pid > 0 && nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok()
 }
 
 fn servers() -> Vec<Running> {

@@ -110,7 +110,10 @@ impl Session {
             .iter()
             .map(|file| LiveFile {
                 path: file.add.path.clone(),
-                vector: file.add.deletion_vector.as_ref().map(|vector| vector.unique_id()),
+                vector: file.add.deletion_vector.as_ref().map(|vector| {
+                    let place = vector.offset.unwrap_or_default();
+                    format!("{}{}@{place}", vector.storage_type, vector.path_or_inline_dv)
+                }),
                 rows: file.records().unwrap_or_default(),
                 hidden: file.deleted(),
                 size: file.size(),

@@ -10,13 +10,13 @@ use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
 use super::Mount;
-use super::edit::{Applied, By, NewText, Prepared};
+use super::edit::{Applied, By, NewText, Part};
+use super::ending::{Ending, ending};
 use super::refusal::Refusal;
 use super::session::{Session, disk};
 use super::table::{Refused, Table, appends_to};
-use crate::diff::{Ending, ending};
 use crate::file_system::Status;
-use crate::render::Format;
+use crate::render::{Format, Rendering};
 
 /// Why a boundary is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,13 +128,9 @@ impl Mount {
         let whole = match found {
             Ending::Whole => session.size - start,
             // What has no line end may go on. In silence, it is taken for a line.
-            Ending::Open { complete, quoted } if moment >= Moment::Done && !quoted => {
-                let _ = complete;
-                session.size - start
-            }
-            Ending::Open { complete, quoted } if moment == Moment::Silence && quoted => {
+            Ending::Open { quoted: false, .. } if moment >= Moment::Done => session.size - start,
+            Ending::Open { quoted: true, .. } if moment == Moment::Silence => {
                 let _ = std::fs::remove_file(&file);
-                let _ = complete;
                 return Err(Refusal::invalid("the last line begins a quoted field that does not end"));
             }
             Ending::Open { complete, .. } => complete,
@@ -177,7 +173,7 @@ impl Mount {
         Ok(true)
     }
 
-    async fn reads_alike(&self, session: &Session, rendering: &crate::render::Rendering, start: u64, end: u64) -> Result<bool, Refusal> {
+    async fn reads_alike(&self, session: &Session, rendering: &Arc<Rendering>, start: u64, end: u64) -> Result<bool, Refusal> {
         if end - start > COMPARED {
             return Ok(true);
         }
@@ -194,7 +190,9 @@ impl Mount {
         moment: Moment,
     ) -> Result<bool, Refusal> {
         let file = self.sessions_folder().join(format!("{}-whole", session.id));
-        session.copy(0, session.size, &file).await?;
+        let part = changed_part(&session).await?;
+        let bytes = part.as_ref().map_or(0..session.size, |part| part.bytes.clone());
+        session.copy(bytes.start, bytes.end, &file).await?;
         let csv = session.text.format == Format::Csv;
         let path = file.clone();
         let found = super::session::blocking(move || ending(&path, csv)).await.map_err(disk)?;
@@ -202,19 +200,22 @@ impl Mount {
             let _ = std::fs::remove_file(&file);
             return keep(&session).await;
         }
-        let outcome = self.take(table, &session, file.clone()).await;
+        let text = NewText {
+            path: file.clone(),
+            part,
+            ..new_text(&session)
+        };
+        let outcome = async {
+            let prepared = self.compare(text).await?;
+            self.apply(table, &prepared, &by(&session)).await
+        }
+        .await;
         let _ = std::fs::remove_file(&file);
         let applied = outcome?;
         table.state.lock().follow(&session.text, &session.client, applied.version.number);
         drop(session);
         self.end(table, shared).await;
         Ok(true)
-    }
-
-    /// Makes the text in `file` the table's.
-    async fn take(&self, table: &Table, session: &Session, file: std::path::PathBuf) -> Result<Applied, Refusal> {
-        let prepared = self.compare(new_text(session, file)).await?;
-        self.apply(table, &prepared, &by(session)).await
     }
 
     /// A file that was truncated, or made anew.
@@ -236,31 +237,26 @@ impl Mount {
         if !session.is_whole_from(0) {
             return keep(&session).await;
         }
+        if moment == Moment::Perhaps && (session.size.is_multiple_of(PAGE) || session.read(session.size - 1, 1).await? != "\n") {
+            return keep(&session).await;
+        }
         let csv = session.text.format == Format::Csv;
         let path = session.path();
         let found = super::session::blocking(move || ending(&path, csv)).await.map_err(disk)?;
-        let middle = moment == Moment::Perhaps && (!matches!(found, Ending::Whole) || session.size % PAGE == 0);
-        if middle {
+        if moment == Moment::Perhaps && !matches!(found, Ending::Whole) {
             return keep(&session).await;
         }
-        let prepared = self.compare(new_text(&session, session.path())).await?;
-        if moment == Moment::Perhaps && prepared.removed() > 0 {
+        let prepared = self.compare(new_text(&session)).await?;
+        if moment == Moment::Perhaps && prepared.lacks_rows() && !ends_alike(&session).await? {
             self.guard(&session, prepared.removed())?;
-            self.check(&prepared, &by(&session)).await?;
-            let writes = session.writes;
+            self.try_rows(&prepared, &by(&session)).await?;
             session.sync().await.map_err(disk)?;
             session.accepted = true;
             drop(session);
             tokio::time::sleep(self.options.hold).await;
-            let session = shared.lock().await;
-            if session.writes != writes {
-                return Ok(false);
-            }
             return Ok(false);
         }
-        if moment == Moment::Silence {
-            self.guard(&session, prepared.removed())?;
-        }
+        self.guard(&session, prepared.removed())?;
         let applied = self.apply(table, &prepared, &by(&session)).await?;
         self.replaced(table, shared, session, &applied).await
     }
@@ -300,11 +296,6 @@ impl Mount {
                  or remove this one with rm"
             ),
         })
-    }
-
-    /// Reads the rows that are to come, as the statement will: they must fit the columns.
-    async fn check(&self, prepared: &Prepared, by: &By) -> Result<(), Refusal> {
-        self.try_rows(prepared, by).await
     }
 
     /// Forgets a session.
@@ -401,13 +392,42 @@ async fn keep(session: &Session) -> Result<bool, Refusal> {
     Ok(false)
 }
 
-fn new_text(session: &Session, path: std::path::PathBuf) -> NewText {
+fn new_text(session: &Session) -> NewText {
     NewText {
-        path,
+        path: session.path(),
         format: session.text.format,
         base: session.base.clone(),
         rendering: session.rendering.clone(),
+        part: None,
     }
+}
+
+/// The rows that hold all that differs, where the text is as long as it was and its header the same.
+async fn changed_part(session: &Session) -> Result<Option<Part>, Refusal> {
+    let rendering = &session.rendering;
+    if session.size != rendering.size() {
+        return Ok(None);
+    }
+    let (Some(first), Some(last)) = (session.first_difference().await?, session.written.end().checked_sub(1)) else { return Ok(None) };
+    let last = last.min(session.size - 1);
+    let (Some(first), Some(last)) = (rendering.row_of_offset(first).await?, rendering.row_of_offset(last).await?) else { return Ok(None) };
+    let start = rendering.bytes_of_row(first).await?.start;
+    let end = rendering.bytes_of_row(last).await?.end;
+    Ok(Some(Part { first, bytes: start..end }))
+}
+
+/// Whether the text ends with the row that the base ends with: then rows that are not there are not to come.
+async fn ends_alike(session: &Session) -> Result<bool, Refusal> {
+    let rendering = &session.rendering;
+    let Some(last) = rendering.rows().checked_sub(1) else { return Ok(true) };
+    let bytes = rendering.bytes_of_row(last).await?;
+    let length = bytes.end - bytes.start;
+    // With the line end before it, so that it is a whole line.
+    let Some(start) = session.size.checked_sub(length + 1) else { return Ok(false) };
+    let size = usize::try_from(length).unwrap_or_default();
+    let theirs = rendering.read(bytes.start, size).await?;
+    let ours = session.read(start, size + 1).await?;
+    Ok(ours.strip_prefix(b"\n").is_some_and(|line| line == theirs))
 }
 
 /// The transaction of a session's whole text. A text that is applied in parts counts them.

@@ -125,8 +125,7 @@ impl Mount {
             let state = table.state.lock();
             let Some(detached) = state.detached.clone() else { return };
             let waits = detached.since.elapsed() < self.options.grace && !closing;
-            let replaced = state.current.as_ref().is_some_and(|_| state.sessions.keys().any(|(id, _)| id.format == detached.format && id.turn > 0));
-            if waits || replaced {
+            if waits || state.is_made_anew(detached.format) {
                 return;
             }
             detached

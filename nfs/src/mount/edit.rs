@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt64Type};
 use futures::TryStreamExt;
@@ -14,18 +14,22 @@ use uuid::Uuid;
 
 use super::Mount;
 use super::refusal::{Refusal, explained};
-use super::session::{blocking, disk};
+use super::session::disk;
 use super::statement::{self, Holds};
 use super::table::Table;
-use crate::diff::{Change, Changes, Compare, Header, read_header, reorder};
+use crate::diff::{self, Change, Changes, DiffError, Order};
 use crate::lake::{Author, DataFile, LakeError, Statement, Version};
 use crate::render::{Format, Rendering};
 
 /// How many changes are given places at once.
 const BATCH: usize = 65_536;
+/// And how many bytes of their text.
+const BATCH_BYTES: usize = 16 << 20;
+/// How many changed rows are paired by key.
+const PAIRED: u64 = 1_000_000;
 
-/// A text that is to become the table's.
-#[derive(Debug, Clone)]
+/// A text that is to become the table's, or a part of it.
+#[derive(Clone)]
 pub(crate) struct NewText {
     /// Where it is, from its first byte.
     pub(crate) path: PathBuf,
@@ -33,6 +37,17 @@ pub(crate) struct NewText {
     /// What its writer saw.
     pub(crate) base: Arc<Version>,
     pub(crate) rendering: Arc<Rendering>,
+    /// The rows that it stands for, and their bytes; `None`: all, with a header where the format has one.
+    pub(crate) part: Option<Part>,
+}
+
+/// Rows in the middle of a text.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// The number of the first row.
+    pub(crate) first: u64,
+    /// The bytes of the rows as they were.
+    pub(crate) bytes: Range<u64>,
 }
 
 /// Who edits, and under which transaction the statement runs.
@@ -43,10 +58,11 @@ pub(crate) struct By {
 }
 
 /// What a new text changes.
-#[derive(Debug)]
 pub(crate) struct Prepared {
     text: NewText,
     changes: Changes,
+    /// The columns of the new text's fields, where they stand in another order than the table's.
+    order: Option<Vec<usize>>,
 }
 
 /// What became of an edit.
@@ -58,12 +74,28 @@ pub(crate) struct Applied {
 
 impl Prepared {
     pub(crate) fn is_nothing(&self) -> bool {
-        self.changes.removed() + self.changes.added() + self.changes.changed() == 0
+        self.changes.is_empty()
     }
 
-    /// Rows that go without one that comes in their place.
+    /// Whether a row of the base is not there, and none in its place.
+    pub(crate) fn lacks_rows(&self) -> bool {
+        self.changes.counts().removed > 0
+    }
+
+    /// How many rows fewer there are.
     pub(crate) fn removed(&self) -> u64 {
-        self.changes.removed()
+        let counts = self.changes.counts();
+        counts.removed.saturating_sub(counts.added)
+    }
+
+    /// Rows that come or change.
+    pub(crate) fn written(&self) -> u64 {
+        let counts = self.changes.counts();
+        counts.added + counts.changed
+    }
+
+    fn first_row(&self) -> u64 {
+        self.text.part.as_ref().map_or(0, |part| part.first)
     }
 }
 
@@ -84,33 +116,67 @@ impl Mount {
     /// Finds what a new text changes.
     ///
     /// # Errors
-    /// A header that is not the table's, broken quotes, a text that is not UTF-8.
-    pub(crate) async fn compare(&self, mut text: NewText) -> Result<Prepared, Refusal> {
-        let (mut start, mut line) = (0, 1);
-        if text.format == Format::Csv {
-            let names: Vec<String> = text.base.schema.fields().iter().map(|field| field.name().clone()).collect();
-            let path = text.path.clone();
-            let header = blocking(move || Ok(read_header(&path, &names))).await.map_err(disk)?;
-            match header.map_err(|error| Refusal::invalid(error.to_string()))? {
-                Header::Same { end } => (start, line) = (end.offset, end.line),
-                Header::Reordered { end, order } => {
-                    let (from, to) = (text.path.clone(), self.sessions_folder().join(format!("{}.reordered", Uuid::new_v4())));
-                    text.path = to.clone();
-                    (start, line) = blocking(move || reorder(&from, end, &order, &to).map(|()| (0, end.line))).await.map_err(disk)?;
+    /// A header that is not the table's, or broken quotes.
+    pub(crate) async fn compare(&self, text: NewText) -> Result<Prepared, Refusal> {
+        let names: Vec<String> = text.base.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let (path, format, whole) = (text.path.clone(), text.format, text.part.is_none());
+        let opened = tokio::task::spawn_blocking(move || {
+            let file = Arc::new(File::open(path)?);
+            match format {
+                Format::Csv if whole => diff::NewText::csv(file, &names),
+                Format::Csv => {
+                    let end = file.metadata()?.len();
+                    Ok(diff::NewText {
+                        file,
+                        format: diff::Format::Csv,
+                        start: 0,
+                        end,
+                        line: 1,
+                        order: Order::Same,
+                        skip_blank: names.len() > 1,
+                    })
                 }
+                Format::JsonLines | Format::Json => diff::NewText::json_lines(file),
             }
-        }
-        let compare = Compare {
-            path: text.path.clone(),
-            offset: start,
-            line,
-            csv: text.format == Format::Csv,
-            spill: self.sessions_folder(),
+        });
+        let new = opened.await.map_err(|error| disk(io::Error::other(error)))?.map_err(refused)?;
+        let order = match &new.order {
+            Order::Same => None,
+            Order::Other(fields) => {
+                let mut columns: Vec<usize> = (0..fields.len()).collect();
+                columns.sort_by_key(|column| fields.get(*column).copied());
+                Some(columns)
+            }
         };
-        let changes = crate::diff::compare(text.rendering.body(), compare)
-            .await
-            .map_err(|error| Refusal::invalid(error.to_string()))?;
-        Ok(Prepared { text, changes })
+        let bytes = match &text.part {
+            Some(part) => part.bytes.clone(),
+            None => text.rendering.header().len() as u64..text.rendering.size(),
+        };
+        let options = diff::Options {
+            folder: self.sessions_folder(),
+            ..diff::Options::default()
+        };
+        let changes = diff::diff(text.rendering.text(bytes.clone()), new, options).await.map_err(refused)?;
+        let changes = if text.base.key.is_empty() || changes.is_empty() {
+            changes
+        } else {
+            self.paired(&text, changes, bytes).await?
+        };
+        Ok(Prepared { text, changes, order })
+    }
+
+    /// Rows of equal key are one row that changed.
+    async fn paired(&self, text: &NewText, changes: Changes, bytes: Range<u64>) -> Result<Changes, Refusal> {
+        let columns: Vec<usize> = text.base.key.iter().filter_map(|name| text.base.schema.index_of(name).ok()).collect();
+        if text.format != Format::Csv || columns.len() != text.base.key.len() {
+            return Ok(changes);
+        }
+        let base = text.rendering.text(bytes);
+        let new_columns = match &changes.new_text().order {
+            Order::Same => columns.clone(),
+            Order::Other(fields) => columns.iter().filter_map(|column| fields.get(*column).copied()).collect(),
+        };
+        diff::pair_by_key(changes, base, diff::csv_key(columns), diff::csv_key(new_columns), PAIRED).await.map_err(refused)
     }
 
     /// Runs the statement that a comparison asks for. Nothing happens where nothing differs.
@@ -131,27 +197,27 @@ impl Mount {
                 reason: format!("the table changed its columns after version {}, which the edit began with", text.base.number),
             });
         }
-        let gone_entirely = changes.added() + changes.changed() == 0 && changes.removed() == text.rendering.rows();
+        let counts = changes.counts();
+        let gone_entirely = counts.added + counts.changed == 0 && counts.removed == text.rendering.rows();
         if gone_entirely {
             let sql = statement::empty(&text.base, latest.number == text.base.number);
             return self.run_edit(table, &sql, by).await.map_err(Into::into);
         }
         let holds = Holds {
-            inserts: changes.added() > 0,
-            updates: changes.changed() > 0,
-            deletes: changes.removed() > 0,
+            inserts: counts.added > 0,
+            updates: counts.changed > 0,
+            deletes: counts.removed > 0,
         };
         let places = holds.updates || holds.deletes;
-        let extension = if text.format == Format::Csv { "csv" } else { "jsonl" };
-        let file = self.sessions_folder().join(format!("edit-{}.{extension}", Uuid::new_v4()));
+        let order = prepared.order.as_deref();
+        let file = self.edit_file(text.format);
         let outcome = async {
             let (lines, touched) = self.write_edit(prepared, &file, places).await?;
             let sql = if places {
                 let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
-                // Rows that come need no look at any file; with them, the files cannot be left out.
-                statement::merge(&latest, text.format, &file, None, holds, &touched)
+                statement::merge(&latest, text.format, &file, order, holds, &touched)
             } else {
-                statement::insert(&latest, text.format, &file, None)
+                statement::insert(&latest, text.format, &file, order)
             };
             self.run_edit(table, &sql, by).await.map_err(|error| reworded(error, &file, &lines))
         }
@@ -212,55 +278,89 @@ impl Mount {
         Ok(count.unwrap_or_default())
     }
 
-    /// Writes the rows of an edit: each with its place, where `places` says so. Answers which lines are which, and the files that rows go from.
+    /// Reads the rows that are to come as the statement will: they must fit the columns.
+    ///
+    /// # Errors
+    /// As the reader's.
+    pub(crate) async fn try_rows(&self, prepared: &Prepared, by: &By) -> Result<(), Refusal> {
+        if prepared.written() == 0 {
+            return Ok(());
+        }
+        let text = &prepared.text;
+        let file = self.edit_file(text.format);
+        let outcome = async {
+            let (lines, _) = self.write_edit(prepared, &file, false).await?;
+            let sql = statement::read(&text.base, text.format, &file, prepared.order.as_deref());
+            let by = By { transaction: None, ..by.clone() };
+            self.run(&sql, &by).await.map(|_| ()).map_err(|error| reworded(error, &file, &lines))
+        }
+        .await;
+        let _ = std::fs::remove_file(&file);
+        outcome
+    }
+
+    fn edit_file(&self, format: Format) -> PathBuf {
+        let extension = if format == Format::Csv { "csv" } else { "jsonl" };
+        self.sessions_folder().join(format!("edit-{}.{extension}", Uuid::new_v4()))
+    }
+
+    /// Writes the rows of an edit: each with its place, where `places` says so, else only those that come. Answers which lines are which, and the files that
+    /// rows go from.
     async fn write_edit(&self, prepared: &Prepared, path: &Path, places: bool) -> Result<(Lines, Vec<String>), Refusal> {
         let text = &prepared.text;
-        let source = Arc::new(File::open(&text.path).map_err(disk)?);
+        let first = prepared.first_row();
         let mut writer = Writer {
-            file: Some(BufWriter::with_capacity(1 << 20, File::create(path).map_err(disk)?)),
+            file: BufWriter::with_capacity(1 << 20, File::create(path).map_err(disk)?),
             csv: text.format == Format::Csv,
             columns: text.base.schema.fields().len(),
             line: 1,
             lines: Lines::default(),
         };
         let mut touched = vec![false; text.base.files.len()];
-        let mut changes = prepared.changes.iter().map_err_into_disk();
+        let mut walk = prepared.changes.walk();
         loop {
-            let batch: Vec<Change> = changes.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+            let mut batch: Vec<(Change, Vec<u8>)> = Vec::new();
+            let mut bytes = 0;
+            while batch.len() < BATCH && bytes < BATCH_BYTES {
+                let Some(change) = walk.advance().map_err(refused)? else { break };
+                if places || !matches!(change, Change::Removed { .. }) {
+                    bytes += walk.text().len();
+                    batch.push((change, walk.text().to_vec()));
+                }
+            }
             if batch.is_empty() {
                 break;
             }
-            let mut ordinals: Vec<u64> = batch.iter().filter_map(Change::ordinal).collect();
+            let mut ordinals: Vec<u64> = batch.iter().filter_map(|(change, _)| ordinal(change)).map(|ordinal| first + ordinal).collect();
             ordinals.sort_unstable();
-            let found = text.rendering.places(&ordinals).await?;
+            let found = if places { text.rendering.places(&ordinals).await? } else { Vec::new() };
             for &(file, _) in &found {
                 if let Some(touched) = touched.get_mut(file) {
                     *touched = true;
                 }
             }
-            let (files, source) = (text.base.clone(), source.clone());
-            writer = blocking(move || {
-                for change in &batch {
-                    let place = change.ordinal().and_then(|ordinal| ordinals.binary_search(&ordinal).ok()).and_then(|at| found.get(at));
-                    let place = place.and_then(|&(file, row)| files.files.get(file).map(|file| (file, row)));
-                    writer.write(change, place, &source, places)?;
-                }
-                Ok(writer)
-            })
-            .await
-            .map_err(disk)?;
+            for (change, record) in &batch {
+                let at = ordinal(change).and_then(|ordinal| ordinals.binary_search(&(first + ordinal)).ok());
+                let place = at.and_then(|at| found.get(at)).and_then(|&(file, row)| text.base.files.get(file).map(|file| (file, row)));
+                writer.write(change, record, place, places).map_err(disk)?;
+            }
         }
-        if let Some(mut file) = writer.file.take() {
-            file.flush().map_err(disk)?;
-        }
+        writer.file.flush().map_err(disk)?;
         let touched = text.base.files.iter().zip(touched).filter(|(_, touched)| *touched).map(|(file, _)| file.path.clone());
         Ok((writer.lines, touched.collect()))
     }
 }
 
+fn ordinal(change: &Change) -> Option<u64> {
+    match change {
+        Change::Removed { ordinal } | Change::Changed { ordinal, .. } => Some(*ordinal),
+        Change::Added(_) => None,
+    }
+}
+
 /// The writer of an edit's file.
 struct Writer {
-    file: Option<BufWriter<File>>,
+    file: BufWriter<File>,
     csv: bool,
     columns: usize,
     line: u64,
@@ -268,42 +368,32 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&mut self, change: &Change, place: Option<(&DataFile, u64)>, source: &File, places: bool) -> io::Result<()> {
-        let Some(file) = self.file.as_mut() else { return Ok(()) };
-        let record = match change.text() {
-            Some((offset, length)) => {
-                let mut record = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-                source.read_exact_at(&mut record, offset)?;
-                record
-            }
-            None => Vec::new(),
+    fn write(&mut self, change: &Change, record: &[u8], place: Option<(&DataFile, u64)>, places: bool) -> io::Result<()> {
+        let file = &mut self.file;
+        let (verb, line) = match change {
+            Change::Removed { .. } => ("delete", 0),
+            Change::Added(new) => ("insert", new.line),
+            Change::Changed { new, .. } => ("update", new.line),
         };
-        let user_line = change.line().unwrap_or_default();
-        let verb = match change {
-            Change::Removed { .. } => "delete",
-            Change::Added { .. } => "insert",
-            Change::Changed { .. } => "update",
-        };
-        self.lines.pairs.push((self.line, user_line));
+        self.lines.pairs.push((self.line, line));
         if !places {
-            file.write_all(&record)?;
+            file.write_all(record)?;
         } else if self.csv {
             match place {
-                Some((data, row)) => write!(file, "\"{}\",{row},{user_line},{verb}", data.path.replace('"', "\"\""))?,
-                None => write!(file, ",,{user_line},{verb}")?,
+                Some((data, row)) => write!(file, "\"{}\",{row},{line},{verb},", data.path.replace('"', "\"\""))?,
+                None => write!(file, ",,{line},{verb},")?,
             }
-            if record.is_empty() && !matches!(change, Change::Added { .. } | Change::Changed { .. }) {
-                file.write_all(&b",".repeat(self.columns))?;
+            if verb == "delete" {
+                file.write_all(&b",".repeat(self.columns.saturating_sub(1)))?;
             } else {
-                file.write_all(b",")?;
-                file.write_all(&record)?;
+                file.write_all(record)?;
             }
         } else {
             let place = match place {
                 Some((data, row)) => format!("\"_file\":{},\"_row\":{row},", serde_json::Value::from(data.path.as_str())),
                 None => String::new(),
             };
-            write!(file, "{{{place}\"_line\":{user_line},\"_change\":\"{verb}\"")?;
+            write!(file, "{{{place}\"_line\":{line},\"_change\":\"{verb}\"")?;
             let inside = record.trim_ascii();
             let inside = inside.strip_prefix(b"{").unwrap_or(b"}").trim_ascii_start();
             if inside.first().is_some_and(|sign| *sign != b'}') {
@@ -312,8 +402,17 @@ impl Writer {
             file.write_all(inside)?;
         }
         file.write_all(b"\n")?;
-        self.line += 1 + memchr::memchr_iter(b'\n', &record).count() as u64;
+        self.line += 1 + memchr::memchr_iter(b'\n', record).count() as u64;
         Ok(())
+    }
+}
+
+/// Why two texts cannot be compared.
+fn refused(error: DiffError) -> Refusal {
+    match error {
+        DiffError::Base(error) => error.into(),
+        DiffError::Io(error) => disk(error).into(),
+        error => Refusal::invalid(error.to_string()),
     }
 }
 
@@ -327,12 +426,3 @@ fn reworded(error: LakeError, file: &Path, lines: &Lines) -> Refusal {
     }
     refusal
 }
-
-/// Changes read from disk, with the disk's failures as the mount's.
-trait MapDisk: Iterator<Item = io::Result<Change>> + Sized {
-    fn map_err_into_disk(self) -> impl Iterator<Item = Result<Change, LakeError>> {
-        self.map(|change| change.map_err(disk))
-    }
-}
-
-impl<I: Iterator<Item = io::Result<Change>>> MapDisk for I {}

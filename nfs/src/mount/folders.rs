@@ -163,7 +163,7 @@ impl Mount {
     }
 
     /// The object of a table's own that a name in its folder leads to.
-    async fn find_own(&self, table: &Arc<Table>, _client: &Client, name: &[u8]) -> Result<Option<Node>, Status> {
+    pub(crate) async fn find_own(&self, table: &Arc<Table>, _client: &Client, name: &[u8]) -> Result<Option<Node>, Status> {
         if let Some(handle) = self.alias(table, name) {
             return self.handles.decode(&handle).map(Some);
         }
@@ -173,8 +173,7 @@ impl Mount {
                 let id = table.text(&latest, format);
                 let state = table.state.lock();
                 let away = state.detached.as_ref().is_some_and(|detached| detached.format == format && detached.loss == Loss::Renamed);
-                let made_again = state.sessions.keys().any(|(known, _)| *known == id);
-                if away && !made_again {
+                if away && !state.is_made_anew(format) {
                     return Err(Status::NFS3ERR_NOENT);
                 }
                 Some(Node::Text(id))

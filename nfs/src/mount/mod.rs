@@ -4,6 +4,7 @@ mod attributes;
 mod boundary;
 mod detach;
 mod edit;
+mod ending;
 mod folders;
 mod handle;
 mod names;
@@ -102,7 +103,7 @@ pub struct Mount {
 
 /// What a scratch file became.
 #[derive(Debug, Clone, Copy)]
-struct Became {
+pub(crate) struct Became {
     table: u64,
     format: crate::render::Format,
 }

@@ -16,7 +16,7 @@ use super::session::{blocking, disk};
 use super::table::Client;
 use crate::file_system::Status;
 use crate::lake::{Author, Statement};
-use crate::render::csv_of;
+use crate::render::{csv_header, csv_rows};
 
 /// How long a statement may go on being written before it is run.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -160,10 +160,9 @@ impl Mount {
         };
         let mut rows = self.lake.run(statement).await?;
         let mut file = BufWriter::new(File::create(&path).map_err(disk)?);
-        let names: Vec<&str> = rows.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        file.write_all(&crate::render::csv_header(&names)).map_err(disk)?;
+        file.write_all(&csv_header(&rows.schema)).map_err(disk)?;
         while let Some(batch) = rows.batches.try_next().await? {
-            let text = csv_of(&batch)?;
+            let text = csv_rows(&batch)?;
             file = blocking(move || file.write_all(&text).map(|()| file)).await.map_err(disk)?;
         }
         file.flush().map_err(disk)?;

@@ -24,7 +24,7 @@ use super::{Became, Mount, statement};
 use crate::file_system::{Caller, Effect, FileSystem, Handle, Limits, Listing, Object, ReadPart, Space, Status, Written};
 use crate::lake::{Author, Version};
 use crate::render::Rendering;
-use crate::scratch::{Folder, Id, granted};
+use crate::scratch::{Id, granted};
 
 /// How long a client waits for rows that are rendered for the first time, before it is told to ask again.
 const FIRST_RENDERING: Duration = Duration::from_secs(2);
@@ -471,7 +471,7 @@ impl Mount {
         format!("{status:#}\n")
     }
 
-    async fn object(&self, client: &Client, node: Node) -> Result<Object, Status> {
+    async fn found(&self, client: &Client, node: Node) -> Result<Object, Status> {
         Ok(Object {
             handle: self.handles.encode(&node),
             attributes: self.stat(client, &node).await?,
@@ -506,7 +506,7 @@ impl Mount {
                 {
                     self.resize_text(caller, &text, size).await?;
                 }
-                return self.object(&client, Node::Text(text)).await;
+                return self.found(&client, Node::Text(text)).await;
             }
         }
         match self.find(&client, folder, name).await {
@@ -516,7 +516,7 @@ impl Mount {
                         if let Nfs3Option::Some(_) = attributes.size {
                             self.set(caller, &node, &attributes).await?;
                         }
-                        self.object(&client, node).await
+                        self.found(&client, node).await
                     }
                     _ => Err(Status::NFS3ERR_EXIST),
                 };
@@ -725,14 +725,14 @@ impl FileSystem for Mount {
         let client = Client::of(caller);
         let folder = self.node(directory).await?;
         let node = self.find(&client, &folder, name).await?;
-        self.object(&client, node).await
+        self.found(&client, node).await
     }
 
     async fn access(&self, caller: &Caller, object: &Handle, wanted: u32) -> Result<(u32, fattr3), Status> {
         let node = self.node(object).await?;
         let attributes = self.stat(&Client::of(caller), &node).await?;
         if let Node::Scratch { .. } = node {
-            return Ok((granted(caller, &attributes, wanted), attributes));
+            return Ok((wanted & granted(caller, &attributes), attributes));
         }
         let all = if is_folder(&attributes) {
             ACCESS3_READ | ACCESS3_LOOKUP | ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_DELETE | ACCESS3_EXECUTE

@@ -21,7 +21,6 @@ use crate::render::{Format, Rendering};
 const PIECE: u64 = 1 << 20;
 
 /// A staged edit.
-#[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: Uuid,
     pub(crate) text: TextId,

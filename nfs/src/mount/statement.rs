@@ -97,6 +97,12 @@ pub(crate) fn insert(version: &Version, format: Format, file: &Path, order: Opti
     )
 }
 
+/// The rows of a file as the table would take them, counted.
+pub(crate) fn read(version: &Version, format: Format, file: &Path, order: Option<&[usize]>) -> String {
+    let fields = ordered(version, order);
+    format!("SELECT * FROM {}", reader(format, file, &reader_columns(&[], fields.iter().copied())))
+}
+
 fn ordered<'a>(version: &'a Version, order: Option<&[usize]>) -> Vec<&'a Field> {
     let fields = version.schema.fields();
     match order {

@@ -63,7 +63,6 @@ const REFUSALS: usize = 100;
 const TOLD: usize = 65_536;
 
 /// A table of the mount.
-#[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) id: u64,
     pub(crate) name: TableName,
@@ -73,7 +72,7 @@ pub(crate) struct Table {
 }
 
 /// What changes of a table.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) current: Option<Arc<Version>>,
     line: Line,
@@ -209,6 +208,12 @@ impl State {
         }
         self.refusals.push_back(refused);
         self.touch();
+    }
+
+    /// Whether a text is being made in the place of one that lost its name.
+    pub(crate) fn is_made_anew(&self, format: Format) -> bool {
+        let current = |id: &TextId| (id.version, id.turn) == self.line && id.format == format;
+        self.sessions.keys().any(|(id, _)| current(id))
     }
 
     /// A name of the folder came or went.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::boundary::{Moment, once};
 use super::edit::NewText;
+use super::ending::{Ending, ending};
 use super::handle::{Node, schema_id};
 use super::names;
 use super::refusal::{Refusal, io_status, status};
@@ -12,7 +13,6 @@ use super::session::disk;
 use super::statement;
 use super::table::{Client, Refused, Table};
 use super::{Became, Mount};
-use crate::diff::{Ending, ending};
 use crate::file_system::{Caller, Status};
 use crate::lake::TableName;
 use crate::render::Format;
@@ -49,6 +49,7 @@ impl Mount {
                     format,
                     base: base.clone(),
                     rendering,
+                    part: None,
                 })
                 .await?;
             self.apply(table, &prepared, &by).await
@@ -242,7 +243,8 @@ impl Mount {
             Ok(_) => return Err(Status::NFS3ERR_EXIST),
             Err(other) => return Err(other),
         }
-        for shared in table.state.lock().sessions.values().cloned().collect::<Vec<_>>() {
+        let sessions: Vec<_> = table.state.lock().sessions.values().cloned().collect();
+        for shared in sessions {
             self.boundary(&table, &shared, Moment::Done).await;
         }
         self.look_at_detached(&table, true).await;
