@@ -1,5 +1,6 @@
 //! The mount of posixlake without the engine: [`rpc`] speaks NFSv3 to clients and hands each call to a [`FileSystem`].
 
+pub mod diff;
 pub mod file_system;
 pub mod lake;
 
