@@ -1,7 +1,9 @@
-//! The mount of posixlake without the engine: [`rpc`] speaks NFSv3 to clients and hands each call to a [`FileSystem`].
+//! The mount of posixlake without the engine: [`rpc`] speaks NFSv3 to clients and hands each call to a [`FileSystem`], [`render`] turns
+//! tables into text and serves ranges of it.
 
 pub mod file_system;
 pub mod lake;
+pub mod render;
 
 pub use file_system::{
     Caller, Effect, Entry, FileSystem, Handle, Limits, Listing, Object, ReadPart, Space, Status, Written,
