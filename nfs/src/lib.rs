@@ -2,6 +2,7 @@
 
 pub mod file_system;
 pub mod lake;
+pub mod scratch;
 
 pub use file_system::{
     Caller, Effect, Entry, FileSystem, Handle, Limits, Listing, Object, ReadPart, Space, Status, Written,
