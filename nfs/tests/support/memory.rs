@@ -213,14 +213,8 @@ impl State {
         let node = self.nodes.get(&id)?;
         let (type_, nlink, used) = match &node.kind {
             Kind::File(pages) => (ftype3::NF3REG, 1, pages.values().map(|page| page.len() as u64).sum()),
-            Kind::Directory(names) => {
-                let folders = names.values().filter(|(child, _)| {
-                    self.nodes
-                        .get(child)
-                        .is_some_and(|child| matches!(child.kind, Kind::Directory(_)))
-                });
-                (ftype3::NF3DIR, 2 + u32::try_from(folders.count()).unwrap_or(0), 4096)
-            }
+            // A count of 1 says that it tells nothing about the folders within.
+            Kind::Directory(_) => (ftype3::NF3DIR, 1, 4096),
             Kind::Link(_) => (ftype3::NF3LNK, 1, node.size),
         };
         Some(fattr3 {

@@ -1,0 +1,58 @@
+//! What must hold for any bytes. Fuzz targets and a seeded run in the tests feed it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use posixlake_nfs::FileSystem;
+use posixlake_nfs::rpc::{Options, raw};
+
+/// The largest record that a server takes.
+const LARGEST: usize = (1 << 20) + (64 << 10);
+
+/// A stream is cut into the same records whatever the pieces it comes in.
+pub(crate) fn records(data: &[u8]) {
+    let Some((&piece, stream)) = data.split_first() else {
+        return;
+    };
+    let good = |head: &[u8]| head.len() % 2 == usize::from(piece % 2);
+    let whole = raw::records(stream, usize::MAX, good);
+    let pieces = raw::records(stream, usize::from(piece), good);
+    assert_eq!(whole, pieces);
+    assert!(whole.iter().all(|record| record.len() <= LARGEST));
+    assert!(whole.iter().map(|record| record.len()).sum::<usize>() <= stream.len());
+}
+
+/// Any record is a call or is none.
+pub(crate) fn head(data: &[u8]) {
+    raw::call(data);
+}
+
+/// Any bytes are arguments or are none; the first byte says of which procedure.
+pub(crate) fn arguments(data: &[u8]) {
+    let Some((&procedure, bytes)) = data.split_first() else {
+        return;
+    };
+    raw::arguments(u32::from(procedure), bytes);
+    raw::other_arguments(u32::from(procedure), bytes);
+}
+
+/// A client that sends anything gets whole replies, at most one for each record, and no server is lost over it.
+pub(crate) async fn conversation(files: Arc<dyn FileSystem>, stream: &[u8]) {
+    let address = SocketAddr::from(([127, 0, 0, 1], 700));
+    let sent = raw::conversation(Options::default(), files, address, stream).await;
+    let mut rest = sent.as_slice();
+    let mut replies = 0;
+    while let Some((mark, after)) = rest.split_first_chunk::<4>() {
+        let mark = u32::from_be_bytes(*mark);
+        assert!(mark >> 31 == 1);
+        let length = usize::try_from(mark & 0x7fff_ffff).unwrap_or(usize::MAX);
+        assert!(length >= 20 && length % 4 == 0 && length <= LARGEST);
+        let reply = after.get(..length);
+        // Bytes 4 to 8: a reply.
+        assert!(reply.is_some_and(|reply| reply.get(4..8) == Some(&[0, 0, 0, 1])));
+        rest = after.get(length..).unwrap_or_default();
+        replies += 1;
+    }
+    assert!(rest.is_empty());
+    assert!(replies <= stream.len() / 4);
+}
