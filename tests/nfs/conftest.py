@@ -1,29 +1,4 @@
-<<<<<<< HEAD
-"""One guest for the session, and a lake mounted in it for each test."""
-
-import os
-import pathlib
-import shutil
-
-import pytest
-
-from guest import Guest, missing
-from mounted import Mounted
-
-
-def program() -> str:
-    """The program under test."""
-    return os.environ.get("POSIXLAKE_BIN") or shutil.which("posixlake") or pytest.skip("POSIXLAKE_BIN is not set")
-
-
-@pytest.fixture(scope="session")
-def guest(tmp_path_factory):
-    reason = missing()
-    if reason:
-        pytest.skip(f"no kernel client here: {reason}")
-    guest = Guest(tmp_path_factory.mktemp("guest"), memory=3000)
-=======
-"""A guest for the session, and a server of files in memory that is mounted in it."""
+"""Guests, and in them mounts: of a server of files in memory, and of a lake."""
 
 import itertools
 import os
@@ -35,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from guest import Guest, Process, missing
+from mounted import Mounted
 
 numbers = itertools.count()
 
@@ -52,22 +28,10 @@ def booted(folder: pathlib.Path, memory: int) -> Iterator[Guest]:
     if reason:
         pytest.skip(reason)
     guest = Guest(folder, memory)
->>>>>>> rpc
     yield guest
     guest.stop()
 
 
-<<<<<<< HEAD
-@pytest.fixture
-def lake(guest, request):
-    """An empty lake, served and mounted."""
-    name = "".join(sign if sign.isalnum() else "-" for sign in request.node.name)[:60]
-    folder: pathlib.Path = guest.folder / "lakes" / name
-    options = getattr(request, "param", {})
-    mounted = Mounted(guest, folder, program(), **options)
-    yield mounted
-    mounted.close()
-=======
 @pytest.fixture(scope="session")
 def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     yield from booted(tmp_path_factory.mktemp("guest"), 512)
@@ -114,6 +78,21 @@ def mount(guest: Guest, request: pytest.FixtureRequest) -> Iterator[Mount]:
         assert "all calls answered" in mounted.end()
 
 
+@pytest.fixture(scope="session")
+def large_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """A guest with room for the engine."""
+    yield from booted(tmp_path_factory.mktemp("large-guest"), 3000)
+
+
+@pytest.fixture
+def lake(large_guest: Guest, request: pytest.FixtureRequest) -> Iterator[Mounted]:
+    """An empty lake, served and mounted."""
+    name = "".join(sign if sign.isalnum() else "-" for sign in request.node.name)[:60]
+    mounted = Mounted(large_guest, large_guest.folder / "lakes" / name, os.environ["POSIXLAKE_BIN"])
+    yield mounted
+    mounted.close()
+
+
 @pytest.fixture
 def host_server() -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A server on the host, and its port."""
@@ -122,4 +101,3 @@ def host_server() -> Iterator[tuple[subprocess.Popen[str], int]]:
         yield server, int(line.rsplit(":", 1)[1])
         server.terminate()
         assert "all calls answered" in server.stdout.read()
->>>>>>> rpc

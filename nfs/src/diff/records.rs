@@ -128,7 +128,7 @@ impl Splitter {
     }
 
     /// Starts the next record, behind the end that [`end`](Self::end) told.
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.state = State::FieldStart;
         self.bom = BOM.len();
         self.earlier = 0;

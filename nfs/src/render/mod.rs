@@ -34,7 +34,29 @@ pub use rendering::Rendering;
 pub use statistics::Statistics;
 pub use text::{Format, RENDERER};
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+
 use crate::lake::{Kind, LakeError};
+
+/// The first line of rows as CSV.
+pub fn csv_header(schema: &Schema) -> Vec<u8> {
+    Format::Csv.header(schema)
+}
+
+/// Rows as CSV, without a header.
+///
+/// # Errors
+/// A type that has no text.
+pub fn csv_rows(batch: &RecordBatch) -> Result<Vec<u8>, LakeError> {
+    let mut text = Vec::new();
+    let written = text::RowWriter::new(batch.schema(), Format::Csv).write(batch, 0, 0..batch.num_rows(), &mut text);
+    written.map_err(|error| LakeError {
+        kind: Kind::Unsupported,
+        message: error.to_string(),
+    })?;
+    Ok(text)
+}
 
 /// An error that no caller can do anything about.
 fn internal(message: impl Into<String>) -> LakeError {

@@ -138,7 +138,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
         Self {
             fsid: 0,
             uid: uid.as_raw(),

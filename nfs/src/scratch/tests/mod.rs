@@ -43,7 +43,7 @@ pub(super) fn options(ownership: Ownership) -> Options {
 /// The ways of keeping owners that the user who runs the tests can have.
 pub(super) fn ownerships() -> Vec<Ownership> {
     let mut all = vec![Ownership::Recorded];
-    if rustix::process::geteuid().is_root() {
+    if nix::unistd::geteuid().is_root() {
         all.push(Ownership::Host);
     }
     all
