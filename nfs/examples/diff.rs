@@ -94,8 +94,8 @@ fn main() {
     let mut base = base.into_inner().unwrap();
     let new = Arc::new(new.into_inner().unwrap());
     base.rewind().unwrap();
-    let size = base.metadata().unwrap().len() as f64;
-    println!("{records} records, {:.2} GB, {edit}", size / 1e9);
+    let size = base.metadata().unwrap().len();
+    println!("{records} records, {:.2} GB, {edit}", size as f64 / 1e9);
 
     let start = Timer::start();
     let end = new.metadata().unwrap().len();
@@ -119,9 +119,13 @@ fn main() {
         order: Order::Same,
         skip_blank: true,
     };
+    let options = Options {
+        base_size: Some(size),
+        ..Options::default()
+    };
     let start = Timer::start();
     let changes = runtime
-        .block_on(diff(futures::stream::iter(pieces(base)), text, Options::default()))
+        .block_on(diff(futures::stream::iter(pieces(base)), text, options))
         .unwrap();
     println!("diff: {start}, {:?}, {}", changes.counts(), peak_memory());
     let start = Timer::start();

@@ -309,6 +309,27 @@ fn records_far_apart_are_found_again() {
 }
 
 #[test]
+fn a_large_part_can_go_or_come() {
+    let lines = |range: std::ops::Range<u64>| -> String { range.map(|number| format!("{number},x\n")).collect() };
+    let (whole, rest) = (lines(0..20_000), lines(0..20) + &lines(15_000..20_000));
+    for memory in [10_000, 64 << 20] {
+        let changes = compare_with(&whole, &rest, memory).unwrap();
+        assert!(changes.gone().iter().eq(20..15_000), "{memory}");
+        assert_eq!(changes.counts().changed + changes.counts().added, 0);
+        let changes = compare_with(&rest, &whole, memory).unwrap();
+        assert_eq!(
+            changes.counts(),
+            Counts {
+                removed: 0,
+                added: 14_980,
+                changed: 0,
+                unchanged: 5020
+            }
+        );
+    }
+}
+
+#[test]
 fn what_is_spilled_is_found_like_what_is_not() {
     let base: String = (0..50_000).map(|number| format!("{number},\"\n\",old\n")).collect();
     assert!(
@@ -503,7 +524,7 @@ proptest! {
 
     #[test]
     fn changes_make_the_new_text_of_the_base(
-        (base, new) in edited(), size in 1..5000usize, crlf: bool, last: bool, memory in prop::sample::select(vec![100usize, 4096, 1 << 26]),
+        (base, new) in edited(), sized: bool, size in 1..5000usize, crlf: bool, last: bool, memory in prop::sample::select(vec![100usize, 4096, 1 << 26]),
     ) {
         let base: String = base.iter().map(|record| format!("{record}\n")).collect();
         let mut new = new.join(if crlf { "\r\n" } else { "\n" });
@@ -511,7 +532,8 @@ proptest! {
             new.push('\n');
         }
         let (old, now) = (split(base.as_bytes()), split(new.as_bytes()));
-        let options = Options { memory, ..Options::default() };
+        let base_size = sized.then_some(base.len() as u64);
+        let options = Options { memory, base_size, ..Options::default() };
         let text = new_text(new.as_bytes(), Format::Csv);
         let changes = run(diff(stream::iter(cut(base.as_bytes(), size)), text, options)).unwrap();
 
