@@ -16,6 +16,8 @@ use super::records::Records;
 const BATCH: usize = 1024;
 /// Records around a difference in which any equal pair is taken for the place where both texts go on alike.
 const NEAR: usize = 8;
+/// The first window in which such a place is looked for farther away; each one after it is four times as wide.
+const NARROW: usize = 32;
 /// Equal records in a row that show such a place farther away.
 const ROW: usize = 4;
 
@@ -32,6 +34,8 @@ pub(super) const MARK_EVERY: u64 = 8192;
 /// One text as digests of its records, read ahead as far as wanted.
 pub(super) struct Ahead<P> {
     records: Records<P>,
+    /// Where the text ends, as far as known.
+    end: Option<u64>,
     side: Side,
     seed: u64,
     order: Order,
@@ -51,9 +55,10 @@ pub(super) struct Read {
 }
 
 impl<P: Pieces> Ahead<P> {
-    pub(super) fn new(records: Records<P>, side: Side, order: Order, seed: u64) -> Self {
+    pub(super) fn new(records: Records<P>, end: Option<u64>, side: Side, order: Order, seed: u64) -> Self {
         Self {
             records,
+            end,
             side,
             seed,
             order,
@@ -107,6 +112,11 @@ impl<P: Pieces> Ahead<P> {
         Ok(())
     }
 
+    /// Bytes that are not read yet.
+    fn unread(&self) -> Option<u64> {
+        self.end.map(|end| end.saturating_sub(self.records.position().0))
+    }
+
     fn read(self) -> Read {
         Read {
             records: self.passed,
@@ -137,7 +147,8 @@ pub(super) fn align<B: Pieces, N: Pieces>(
     cancel: &Cancel,
 ) -> Result<(Read, Read)> {
     // Two digests in the queues and one in the map that looks for them.
-    let widest = (limit / 96).clamp(32, 1 << 18);
+    let widest = (limit / 96).clamp(NARROW, 1 << 18);
+    let mut lost = false;
     loop {
         cancel.check()?;
         if base.digests.is_empty() || new.digests.is_empty() {
@@ -157,7 +168,7 @@ pub(super) fn align<B: Pieces, N: Pieces>(
             (false, true) if new.done => base.leave(BATCH, leftovers)?,
             (true, false) if base.done => new.leave(BATCH, leftovers)?,
             (false, false) => {
-                let (removed, added) = resume(&mut base, &mut new, widest)?;
+                let (removed, added) = resume(&mut base, &mut new, widest, &mut lost)?;
                 base.leave(removed, leftovers)?;
                 new.leave(added, leftovers)?;
             }
@@ -166,8 +177,14 @@ pub(super) fn align<B: Pieces, N: Pieces>(
     }
 }
 
-/// How many records to leave on each side so that both go on alike; where no such place is in sight, all that was seen.
-fn resume<B: Pieces, N: Pieces>(base: &mut Ahead<B>, new: &mut Ahead<N>, widest: usize) -> Result<(usize, usize)> {
+/// How many records to leave on each side so that both go on alike; where no such place is in sight, what was seen. `lost` remembers that
+/// from one call to the next: nothing near is looked at again.
+fn resume<B: Pieces, N: Pieces>(
+    base: &mut Ahead<B>,
+    new: &mut Ahead<N>,
+    widest: usize,
+    lost: &mut bool,
+) -> Result<(usize, usize)> {
     base.fill(NEAR + 1)?;
     new.fill(NEAR + 1)?;
     for distance in 1..=NEAR {
@@ -178,19 +195,38 @@ fn resume<B: Pieces, N: Pieces>(base: &mut Ahead<B>, new: &mut Ahead<N>, widest:
             }
         }
     }
-    let mut window = 32.min(widest);
+    let mut window = if *lost { widest } else { NARROW.min(widest) };
     let mut places = DigestMap::default();
     loop {
         base.fill(window)?;
         new.fill(window)?;
         if let Some(found) = anchor(&base.digests, &new.digests, window, &mut places) {
+            *lost = false;
             return Ok(found);
         }
         let all_seen = base.done && new.done && window >= base.digests.len().max(new.digests.len());
         if window == widest || all_seen {
-            return Ok((window, window));
+            *lost = true;
+            return Ok(beyond(base, new, window));
         }
         window = (window * 4).min(widest);
+    }
+}
+
+/// What to leave of the windows where both texts are different all over. If one text has much more to come, a large part of it is likely
+/// to have no counterpart: only that text goes on, until as much is left of both.
+fn beyond<B: Pieces, N: Pieces>(base: &Ahead<B>, new: &Ahead<N>, window: usize) -> (usize, usize) {
+    let (Some(old_left), Some(new_left)) = (base.unread(), new.unread()) else {
+        return (window, window);
+    };
+    // About the bytes of a window: the difference that was looked for already.
+    let read = new.records.position().0 / (new.passed + new.digests.len() as u64).max(1) * window as u64;
+    if old_left > new_left.saturating_add(read) {
+        (window, 0)
+    } else if new_left > old_left.saturating_add(read) {
+        (0, window)
+    } else {
+        (window, window)
     }
 }
 

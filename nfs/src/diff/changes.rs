@@ -250,7 +250,8 @@ impl Walk<'_> {
         Ok(Some(change))
     }
 
-    /// The text of the new record of the difference that [`advance`](Self::advance) told; empty where it has none.
+    /// The text of the new record of the difference that [`advance`](Self::advance) told, with its fields as
+    /// the new text has them ([`NewText::order`]); empty where there is no new record.
     pub fn text(&self) -> &[u8] {
         self.records.as_ref().filter(|_| self.shown).map_or(&[], Records::text)
     }

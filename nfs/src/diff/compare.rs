@@ -103,6 +103,8 @@ const HEADER_LIMIT: usize = 16 << 20;
 /// What a comparison may use.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Bytes of the base, where they are known. It only saves time, where a large part of a text went or came.
+    pub base_size: Option<u64>,
     /// Bytes of memory for what is looked for; beyond, temporary files.
     pub memory: usize,
     /// The most bytes that a record may have: one of either side is in memory at a time.
@@ -114,6 +116,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            base_size: None,
             memory: 64 << 20,
             record_limit: 64 << 20,
             folder: std::env::temp_dir(),
@@ -142,9 +145,9 @@ fn compare<P: Pieces>(base: P, new: NewText, options: &Options, cancel: &Cancel)
     let seed = seed();
     // The base has no byte order mark, and its lines are not told to anybody.
     let base = Records::new(base, new.format, BASE_OFFSET, 1, options.record_limit);
-    let base = Ahead::new(base, Side::Base, Order::Same, seed);
+    let base = Ahead::new(base, options.base_size, Side::Base, Order::Same, seed);
     let records = new.records_from(new.start, new.line, options.record_limit);
-    let ahead = Ahead::new(records, Side::New, new.order.clone(), seed);
+    let ahead = Ahead::new(records, Some(new.end), Side::New, new.order.clone(), seed);
     let mut leftovers = Leftovers::new(options.memory, &options.folder);
     let (base, read) = align(base, ahead, options.memory / 4, &mut leftovers, cancel)?;
     let mut unmatched = Unmatched::default();

@@ -22,6 +22,7 @@ impl From<u128> for Digest {
 }
 
 impl Hash for Digest {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.1);
     }
@@ -35,10 +36,12 @@ pub(super) type DigestMap<T> = HashMap<Digest, T, BuildHasherDefault<AsIs>>;
 pub(super) struct AsIs(u64);
 
 impl Hasher for AsIs {
+    #[inline]
     fn finish(&self) -> u64 {
         self.0
     }
 
+    #[inline]
     fn write_u64(&mut self, word: u64) {
         self.0 = word;
     }

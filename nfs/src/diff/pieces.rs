@@ -167,6 +167,7 @@ where
     }
     match task.await {
         Ok(result) => result,
+        Err(error) if error.is_cancelled() => Err(DiffError::Cancelled),
         Err(error) => Err(DiffError::Io(std::io::Error::other(error))),
     }
 }
