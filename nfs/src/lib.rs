@@ -1,5 +1,4 @@
-//! The mount of posixlake without the engine: [`rpc`] speaks NFSv3 to clients and hands each call to a [`FileSystem`], [`render`] turns
-//! tables into text and serves ranges of it.
+//! The mount of posixlake without the engine: [`rpc`] speaks NFSv3 to clients and hands each call to a [`FileSystem`].
 
 pub mod file_system;
 pub mod lake;
