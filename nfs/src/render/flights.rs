@@ -25,12 +25,11 @@ where
         Self(Arc::default())
     }
 
-    /// Joins the work for `key`, or begins it as a task. To be called within a Tokio runtime.
+    /// Joins the work for `key`, or begins it as a task when what is returned is first polled, within a Tokio runtime.
     pub(super) fn join<F>(&self, key: K, work: impl FnOnce() -> F) -> Flight<V>
     where
         F: Future<Output = Result<V>> + Send + 'static,
     {
-        // The lock is held until the flight is in the map, so that the task cannot take it out before.
         let mut flights = self.0.lock();
         if let Some(flight) = flights.get(&key) {
             return flight.clone();
@@ -40,21 +39,20 @@ where
             key: key.clone(),
         };
         let work = work();
-        let task = tokio::spawn(async move {
-            let _landing = landing;
-            work.await
-        });
-        let flight = task
-            .map(|done| {
-                done.unwrap_or_else(|error| {
-                    Err(LakeError {
-                        kind: Kind::Internal,
-                        message: format!("a task of the mount ended early: {error}"),
-                    })
+        // Not spawned under the lock: a runtime that ends drops the task at once, and the task takes the lock then.
+        let flight = async move {
+            let task = tokio::spawn(async move {
+                let _landing = landing;
+                work.await
+            });
+            task.await.unwrap_or_else(|error| {
+                Err(LakeError {
+                    kind: Kind::Internal,
+                    message: format!("a task of the mount ended early: {error}"),
                 })
             })
-            .boxed()
-            .shared();
+        };
+        let flight = flight.boxed().shared();
         flights.insert(key, flight.clone());
         flight
     }

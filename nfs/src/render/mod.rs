@@ -5,7 +5,7 @@
 //! kept under a hash of these, in memory and in a cache folder, for all versions and for the next process. Files of that
 //! folder may be deleted at any time.
 //!
-//! - [`text`](self::text): rows as text;
+//! - `text`: rows as text;
 //! - `places`, `chunks`: the rows of a file, cut into chunks;
 //! - `index`, `blocks`, `folder`: what is kept of chunks;
 //! - `core`: makes what is missing, once;

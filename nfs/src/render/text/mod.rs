@@ -3,7 +3,7 @@
 //! | type | CSV | JSON |
 //! |---|---|---|
 //! | NULL | the empty field; in a table of one column, the empty line | `null` |
-//! | text | as it is; in quotes, with quotes written twice, where it is empty or holds `,` `"` CR or LF | a string |
+//! | text | as it is; in quotes, with quotes written twice, where it is empty, holds `,` `"` CR or LF, or begins with a byte order mark | a string |
 //! | integers, booleans | digits; `true`, `false` | the same |
 //! | floats | the shortest text that reads back as the same; `NaN`, `inf`, `-inf` | the same; the words are strings |
 //! | decimals | all digits of the scale | the same |
@@ -89,8 +89,8 @@ fn csv_header(schema: &Schema) -> Vec<u8> {
             out.push(b',');
         }
         let name = field.name();
-        // Readers pass over blanks around names, and over a byte order mark.
-        if name.trim() != name || name.starts_with('\u{feff}') {
+        // Readers pass over blanks around names.
+        if name.trim() != name {
             quote::csv_quoted(name.as_bytes(), &mut out);
         } else {
             quote::csv(name.as_bytes(), &mut out);

@@ -17,11 +17,17 @@ const fn table(special: &[u8]) -> [bool; 256] {
 
 static CSV_SPECIAL: [bool; 256] = table(b",\"\n\r");
 
-/// Whether a CSV field of these bytes must stand in quotes. The empty field is NULL, so empty text stands in quotes too.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Whether a CSV field of these bytes must stand in quotes. The empty field is NULL, so empty text stands in quotes too; so
+/// does a byte order mark, which readers pass over where it begins a text.
 #[inline]
 fn wants_quotes(bytes: &[u8]) -> bool {
     /// Up to here, looking at each byte is cheaper than calling a vectorised search.
     const SHORT: usize = 32;
+    if bytes.first() == BYTE_ORDER_MARK.first() && bytes.starts_with(BYTE_ORDER_MARK) {
+        return true;
+    }
     if bytes.len() <= SHORT {
         bytes.is_empty()
             || bytes
@@ -121,6 +127,8 @@ mod tests {
         assert_eq!(csv_of("two\nlines"), "\"two\nlines\"");
         assert_eq!(csv_of("a\rb"), "\"a\rb\"");
         assert_eq!(csv_of("zażółć 🦀"), "zażółć 🦀");
+        assert_eq!(csv_of("\u{feff}a\u{feff}"), "\"\u{feff}a\u{feff}\"");
+        assert_eq!(csv_of("\u{fefe}"), "\u{fefe}");
         let long = "x".repeat(100);
         assert_eq!(csv_of(&long), long);
         for special in [",", "\"", "\n", "\r"] {

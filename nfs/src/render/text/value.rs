@@ -10,6 +10,11 @@ fn padded(number: u64, width: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(digits);
 }
 
+/// The two digits of a number below 100.
+fn two(number: u64) -> [u8; 2] {
+    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
+}
+
 /// The text of a float: the shortest that reads back as the same, with a point or an exponent.
 pub(super) fn float<F: zmij::Float>(number: F, out: &mut Vec<u8>) {
     out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
@@ -70,11 +75,15 @@ pub(super) fn date(days: i64, out: &mut Vec<u8>) {
     } else if year > 9_999 {
         out.push(b'+');
     }
-    padded(year.unsigned_abs(), 4, out);
-    out.push(b'-');
-    padded(month.unsigned_abs(), 2, out);
-    out.push(b'-');
-    padded(day.unsigned_abs(), 2, out);
+    let (year, month, day) = (year.unsigned_abs(), two(month.unsigned_abs()), two(day.unsigned_abs()));
+    if year > 9_999 {
+        padded(year, 4, out);
+    } else {
+        let ([a, b], [c, d]) = (two(year / 100), two(year % 100));
+        out.extend_from_slice(&[a, b, c, d]);
+    }
+    let ([a, b], [c, d]) = (month, day);
+    out.extend_from_slice(&[b'-', a, b, b'-', c, d]);
 }
 
 /// A moment by its distance from 1970: `2026-11-22T10:00:00.5`, the fraction without zeros at its end, `Z` after an
@@ -90,12 +99,8 @@ pub(super) fn timestamp(value: i64, unit: TimeUnit, instant: bool, out: &mut Vec
     let seconds = value.div_euclid(per_second);
     date(seconds.div_euclid(SECONDS_PER_DAY), out);
     let of_day = seconds.rem_euclid(SECONDS_PER_DAY).unsigned_abs();
-    out.push(b'T');
-    padded(of_day / 3_600, 2, out);
-    out.push(b':');
-    padded(of_day / 60 % 60, 2, out);
-    out.push(b':');
-    padded(of_day % 60, 2, out);
+    let ([a, b], [c, d], [e, f]) = (two(of_day / 3_600), two(of_day / 60 % 60), two(of_day % 60));
+    out.extend_from_slice(&[b'T', a, b, b':', c, d, b':', e, f]);
     let fraction = value.rem_euclid(per_second).unsigned_abs();
     if fraction != 0 {
         out.push(b'.');
