@@ -187,7 +187,8 @@ each_ownership! {
     }
 
     async fn ids_live_through_restarts(root, ownership) {
-        let scratch = open(root, ownership);
+        let stable = Options { sync_metadata: true, ..options(ownership) };
+        let scratch = Scratch::open(root.join("scratch"), stable).unwrap();
         let folder = scratch.make_folder(&orders(), "d").await;
         let id = scratch.make(&folder, ".a.swp").await;
         let link = scratch.make_link(&user(), &folder, b"l", b"target", mode(0o777)).await.result.unwrap().id;
