@@ -128,7 +128,7 @@ impl Tree {
     ) -> Result<Found, Status> {
         let facts = self.host.inspect_open(file)?;
         let replaced = match self.host.inspect(directory.file.as_fd(), name) {
-            Ok(replaced) if replaced.inode == facts.inode => return Err(Status::NFS3ERR_EXIST),
+            Ok(replaced) if replaced.is(facts.identify()) => return Err(Status::NFS3ERR_EXIST),
             Ok(replaced) if replaced.is_directory() => return Err(Status::NFS3ERR_ISDIR),
             Ok(replaced) => Some(replaced),
             Err(Status::NFS3ERR_NOENT) => None,
