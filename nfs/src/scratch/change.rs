@@ -16,6 +16,8 @@ use crate::file_system::{Caller, Effect, Status};
 
 /// A new file's mode, and a new folder's, where the client says none.
 const FILE_MODE: u32 = 0o666;
+/// The mode of a file of an EXCLUSIVE create until the client sets one.
+const EXCLUSIVE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o777;
 
 impl Tree {
@@ -125,12 +127,12 @@ impl Tree {
         how: &createhow3,
     ) -> Result<(Arc<OpenFile>, Facts), Status> {
         let none = sattr3::default();
-        let changes = match how {
-            createhow3::UNCHECKED(changes) | createhow3::GUARDED(changes) => changes,
-            createhow3::EXCLUSIVE(_) => &none,
+        let (changes, mode) = match how {
+            createhow3::UNCHECKED(changes) | createhow3::GUARDED(changes) => (changes, FILE_MODE),
+            createhow3::EXCLUSIVE(_) => (&none, EXCLUSIVE_MODE),
         };
         let parent = self.host.inspect_open(&directory.file)?;
-        let owner = rights::first(caller, &parent, changes, FILE_MODE, self.options.umask)?;
+        let owner = rights::first(caller, &parent, changes, mode, self.options.umask)?;
         self.count()?;
         let size = self.charge_size(0, changes).inspect_err(|_| self.discount(None))?;
         let made = (|| {

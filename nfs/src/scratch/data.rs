@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::host::{Facts, OPEN, Owner, open_folder, status, times};
 use super::names::Names;
 use super::tree::{Located, Tree};
-use super::{Id, rights};
+use super::{Id, rights, system};
 use crate::file_system::{Caller, Effect, ReadPart, Status, Written};
 
 /// Offsets that the host can have.
@@ -147,7 +147,7 @@ impl Tree {
             Ok((written, end.max(before.size)))
         });
         if effect.result.is_ok() && stable != stable_how::UNSTABLE {
-            effect.result = rustix::fs::fdatasync(&open.file).map_err(status);
+            effect.result = system::sync_data(&open.file);
         }
         Effect {
             result: effect.result.map(|()| Written {
@@ -194,7 +194,7 @@ impl Tree {
             Ok(before) => before,
             Err(status) => return Effect::failed(status),
         };
-        let result = rustix::fs::fsync(&open.file).map_err(status);
+        let result = system::sync(&open.file);
         Effect {
             result,
             before: Some(before.before()),
@@ -224,7 +224,7 @@ impl Tree {
             Ok((self.apply(&open.file, before, owner, size, changes), charged))
         });
         if effect.result.is_ok() && self.options.sync_metadata {
-            effect.result = rustix::fs::fsync(&open.file).map_err(status);
+            effect.result = system::sync(&open.file);
         }
         effect
     }
@@ -316,7 +316,7 @@ impl Tree {
     /// Brings names and attributes to stable storage, where that is wanted.
     pub(super) fn sync(&self, object: &OwnedFd) -> Result<(), Status> {
         if self.options.sync_metadata {
-            rustix::fs::fsync(object).map_err(status)?;
+            system::sync(object)?;
         }
         Ok(())
     }

@@ -4,9 +4,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nfs3_types::nfs3::{fattr3, ftype3, nfstime3, sattr3, set_atime, set_mtime, specdata3, wcc_attr};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 
+use super::system::{stat, stat_open};
 use super::{Id, Ownership, file_id};
 use crate::file_system::Status;
 
@@ -63,8 +64,8 @@ pub(super) struct Facts {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) size: u64,
-    allocated: u64,
-    device: (u32, u32),
+    pub(super) allocated: u64,
+    pub(super) device: (u32, u32),
     pub(super) atime: nfstime3,
     pub(super) mtime: nfstime3,
     pub(super) ctime: nfstime3,
@@ -142,7 +143,7 @@ pub(super) struct Host {
 impl Host {
     /// The object called `name` in a folder.
     pub(super) fn inspect(&self, folder: BorrowedFd<'_>, name: &[u8]) -> Result<Facts, Status> {
-        let mut facts = stat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let mut facts = stat(folder, name)?;
         if self.ownership == Ownership::Recorded {
             let recorded = match facts.kind {
                 ftype3::NF3REG | ftype3::NF3DIR => rustix::fs::openat(folder, name, OPEN, Mode::empty())
@@ -158,7 +159,7 @@ impl Host {
     /// An open object.
     pub(super) fn inspect_open(&self, object: impl AsFd) -> Result<Facts, Status> {
         let object = object.as_fd();
-        let mut facts = stat(object, b"", AtFlags::EMPTY_PATH)?;
+        let mut facts = stat_open(object)?;
         if self.ownership == Ownership::Recorded {
             self.complete(&mut facts, recorded(object));
         }
@@ -182,7 +183,7 @@ impl Host {
                     rustix::fs::fchown(object, Some(uid), Some(gid)).map_err(status)?;
                 }
                 // Always after a change of owner: it takes the set-user-id bits away.
-                rustix::fs::fchmod(object, Mode::from_raw_mode(owner.mode)).map_err(status)
+                rustix::fs::fchmod(object, Mode::from_raw_mode(owner.mode as RawMode)).map_err(status)
             }
             Ownership::Recorded => {
                 let text = format!("{}:{}:{:o}", owner.uid, owner.gid, owner.mode);
@@ -229,50 +230,6 @@ fn recorded(object: BorrowedFd<'_>) -> Option<Owner> {
         gid: parts.next()?.parse().ok()?,
         mode: u32::from_str_radix(parts.next()?, 8).ok()? & 0o7777,
     })
-}
-
-#[cfg(target_os = "linux")]
-fn stat(folder: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> Result<Facts, Status> {
-    use rustix::fs::{StatxFlags, StatxTimestamp};
-
-    let time = |time: StatxTimestamp| nfstime3 {
-        // NFSv3 has no times before 1970 and none after 2106.
-        seconds: u32::try_from(time.tv_sec.max(0)).unwrap_or(u32::MAX),
-        nseconds: time.tv_nsec,
-    };
-    let found = rustix::fs::statx(folder, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME).map_err(status)?;
-    let birth = u64::try_from(found.stx_btime.tv_sec).ok().and_then(|seconds| {
-        seconds
-            .checked_mul(1_000_000_000)?
-            .checked_add(u64::from(found.stx_btime.tv_nsec))
-    });
-    Ok(Facts {
-        inode: found.stx_ino,
-        birth: birth.filter(|_| found.stx_mask & StatxFlags::BTIME.bits() != 0),
-        kind: kind(FileType::from_raw_mode(found.stx_mode.into())),
-        mode: u32::from(found.stx_mode) & 0o7777,
-        links: found.stx_nlink,
-        uid: found.stx_uid,
-        gid: found.stx_gid,
-        size: found.stx_size,
-        allocated: found.stx_blocks.saturating_mul(512),
-        device: (found.stx_rdev_major, found.stx_rdev_minor),
-        atime: time(found.stx_atime),
-        mtime: time(found.stx_mtime),
-        ctime: time(found.stx_ctime),
-    })
-}
-
-fn kind(kind: FileType) -> ftype3 {
-    match kind {
-        FileType::Directory => ftype3::NF3DIR,
-        FileType::Symlink => ftype3::NF3LNK,
-        FileType::Fifo => ftype3::NF3FIFO,
-        FileType::Socket => ftype3::NF3SOCK,
-        FileType::CharacterDevice => ftype3::NF3CHR,
-        FileType::BlockDevice => ftype3::NF3BLK,
-        _ => ftype3::NF3REG,
-    }
 }
 
 /// The times that a SETATTR sets, `None` for none.

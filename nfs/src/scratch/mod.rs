@@ -27,6 +27,7 @@ mod host;
 mod names;
 mod private;
 mod rights;
+mod system;
 mod tree;
 
 #[cfg(test)]
@@ -242,7 +243,7 @@ impl Scratch {
         self.effect(move |tree| tree.write(id, offset, &data, stable)).await
     }
 
-    /// COMMIT. The effect is the file's.
+    /// COMMIT. The effect is the file's. After `NFS3ERR_IO`, here or from WRITE, the host may have lost what was written before and reports it this once.
     pub async fn commit(&self, id: Id) -> Effect<()> {
         self.effect(move |tree| tree.commit(id)).await
     }

@@ -51,9 +51,23 @@ impl Names {
         node.ok_or(Status::NFS3ERR_STALE)
     }
 
+    /// The identity that an inode is known by.
+    pub(super) fn known(&self, inode: u64) -> Option<Id> {
+        let node = self.nodes.get(&inode)?;
+        Some(Id {
+            inode,
+            birth: node.birth,
+        })
+    }
+
     pub(super) fn put(&mut self, id: Id, parent: u64, name: &[u8]) {
         let used = match self.nodes.get(&id.inode) {
-            Some(node) if node.birth == id.birth => node.used,
+            Some(node) if node.birth == id.birth => {
+                if node.parent == parent && *node.name == *name {
+                    return;
+                }
+                node.used
+            }
             _ => 0,
         };
         let node = Node {

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::host::{OPEN, status};
 use super::names::Names;
 use super::tree::{COPY, Directory, Tree, check_name, entries};
-use super::{Folder, Found, Id, rights};
+use super::{Folder, Found, Id, rights, system};
 use crate::file_system::{Caller, Effect, Status};
 
 impl Tree {
@@ -92,8 +92,8 @@ impl Tree {
             Err(status) => return Effect::failed(status),
         };
         // The move is answered for with all that it moves.
-        if let Err(error) = rustix::fs::fsync(&file) {
-            return Effect::failed(status(error));
+        if let Err(status) = system::sync(&file) {
+            return Effect::failed(status);
         }
         let moved = self.change(folder, true, |names, directory| {
             self.move_in(names, path, &file, directory, name, owner)
@@ -128,13 +128,13 @@ impl Tree {
     ) -> Result<Found, Status> {
         let facts = self.host.inspect_open(file)?;
         let replaced = match self.host.inspect(directory.file.as_fd(), name) {
-            Ok(replaced) if replaced.inode == facts.inode => return Err(Status::NFS3ERR_EXIST),
+            Ok(replaced) if replaced.is(facts.identify()) => return Err(Status::NFS3ERR_EXIST),
             Ok(replaced) if replaced.is_directory() => return Err(Status::NFS3ERR_ISDIR),
             Ok(replaced) => Some(replaced),
             Err(Status::NFS3ERR_NOENT) => None,
             Err(status) => return Err(status),
         };
-        let known = names.nodes.contains_key(&facts.inode) && names.find(facts.identify()).is_ok();
+        let known = names.known(facts.inode).is_some_and(|id| facts.is(id));
         if !known {
             self.count()?;
             self.charge(facts.size).inspect_err(|_| self.discount(None))?;

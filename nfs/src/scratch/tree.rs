@@ -18,7 +18,7 @@ use super::cache::Cache;
 use super::data::OpenFile;
 use super::host::{Facts, Host, Owner, open_folder, status};
 use super::names::{Base, Names};
-use super::{Folder, Found, Id, Listed, Options, Usage};
+use super::{Folder, Found, Id, Listed, Options, Usage, system};
 use crate::file_system::{Space, Status};
 
 /// The scratch root's folder of the mount's root.
@@ -131,9 +131,22 @@ impl Tree {
         let (mut bytes, mut objects) = (0_u64, 0_u64);
         let mut seen = HashSet::new();
         while let Some(parent) = pending.pop() {
-            let folder = self.directory(names, parent)?;
-            for (name, _) in entries(&folder)? {
-                let facts = self.host.inspect(folder.as_fd(), &name)?;
+            let read = self
+                .directory(names, parent)
+                .and_then(|folder| Ok((entries(&folder)?, folder)));
+            let (entries, folder) = match read {
+                Ok(read) => read,
+                Err(status) => {
+                    // Clients get the same answer when they ask for it; the rest is good.
+                    let path = self.path_of(names, parent).unwrap_or_default();
+                    tracing::warn!(path = %path.display(), %status, "cannot read a folder of scratch files");
+                    continue;
+                }
+            };
+            for (name, _) in entries {
+                let Ok(facts) = self.host.inspect(folder.as_fd(), &name) else {
+                    continue;
+                };
                 objects += 1;
                 // Two names of one file, which only someone else can have made, are one file.
                 if facts.is_file() && seen.insert(facts.inode) {
@@ -264,11 +277,10 @@ impl Tree {
 
     /// The identity of what was found under a name; makes it known where it is not.
     pub(super) fn know(&self, names: &mut Names, parent: u64, name: &[u8], facts: &Facts) -> Id {
-        let known = names.nodes.get(&facts.inode).map(|node| Id {
-            inode: facts.inode,
-            birth: node.birth,
-        });
-        let id = known.filter(|id| facts.is(*id)).unwrap_or_else(|| facts.identify());
+        let id = names
+            .known(facts.inode)
+            .filter(|id| facts.is(*id))
+            .unwrap_or_else(|| facts.identify());
         names.put(id, parent, name);
         id
     }
@@ -343,13 +355,7 @@ impl Tree {
         // The names are read without the lock: a large folder takes a while, and POSIX leaves open what is seen of changes made meanwhile.
         let mut listed = Vec::new();
         for (name, inode) in entries(&directory.file)? {
-            let known = |names: &Names| {
-                names.nodes.get(&inode).map(|node| Id {
-                    inode,
-                    birth: node.birth,
-                })
-            };
-            let known = known(&self.names.lock());
+            let known = self.names.lock().known(inode);
             let facts = match (known, with_attributes) {
                 (Some(_), false) => None,
                 _ => match self.host.inspect(directory.file.as_fd(), &name) {
@@ -416,7 +422,7 @@ impl Tree {
 /// Opens a folder, made where it is not there.
 fn ensure(parent: &OwnedFd, name: &str) -> Result<OwnedFd, Status> {
     match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-        Ok(()) => rustix::fs::fsync(parent).map_err(status)?,
+        Ok(()) => system::sync(parent)?,
         Err(Errno::EXIST) => {}
         Err(error) => return Err(status(error)),
     }

@@ -186,8 +186,24 @@ each_ownership! {
         assert_eq!(scratch.usage(), Usage { bytes: 400, objects: 2 });
     }
 
+    async fn what_the_host_replaces_is_another_object(root, ownership) {
+        let scratch = Scratch::open(root.join("scratch"), Options { open_files: 1, ..options(ownership) }).unwrap();
+        let id = scratch.make(&orders(), "a").await;
+        let path = scratch.path(id).await.unwrap();
+        scratch.make(&orders(), "other").await;
+        // The host's file system is likely to give the same inode again.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "other").unwrap();
+        assert_eq!(scratch.attributes(id).await.unwrap_err(), S::NFS3ERR_STALE);
+        let found = scratch.lookup(&orders(), b"a").await.unwrap();
+        assert_ne!(found.id, id);
+        assert_eq!(scratch.bytes(found.id).await, b"other");
+        assert_eq!(scratch.read(id, 0, 1).await.unwrap_err(), S::NFS3ERR_STALE);
+    }
+
     async fn ids_live_through_restarts(root, ownership) {
-        let scratch = open(root, ownership);
+        let stable = Options { sync_metadata: true, ..options(ownership) };
+        let scratch = Scratch::open(root.join("scratch"), stable).unwrap();
         let folder = scratch.make_folder(&orders(), "d").await;
         let id = scratch.make(&folder, ".a.swp").await;
         let link = scratch.make_link(&user(), &folder, b"l", b"target", mode(0o777)).await.result.unwrap().id;

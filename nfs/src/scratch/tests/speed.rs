@@ -4,96 +4,114 @@ use std::time::Instant;
 
 use super::*;
 
-async fn measure(root: &Path, ownership: Ownership, sync_metadata: bool) {
-    let options = Options {
-        sync_metadata,
-        ..options(ownership)
-    };
-    let scratch = Scratch::open(root.join("scratch"), options.clone()).unwrap();
-    let count = if sync_metadata { 500 } else { 5000 };
-    let report = |what: &str, count: u32, begin: Instant| {
-        println!(
-            "{ownership:?} sync={sync_metadata} {what}: {:?}",
-            begin.elapsed() / count
-        );
-    };
-    let begin = Instant::now();
-    let mut ids = Vec::new();
+/// The median of what a call takes.
+async fn time<T>(what: &str, count: u64, mut call: impl AsyncFnMut(u64) -> T) -> Vec<T> {
+    let (mut results, mut times) = (Vec::new(), Vec::new());
     for number in 0..count {
-        ids.push(scratch.make(&orders(), &number.to_string()).await);
+        let begin = Instant::now();
+        results.push(call(number).await);
+        times.push(begin.elapsed());
     }
-    report("CREATE", count, begin);
+    times.sort();
+    println!("  {what}: {:?}", times[times.len() / 2]);
+    results
+}
+
+async fn measure(root: &Path, options: Options) {
+    let scratch = Scratch::open(root.join("scratch"), options.clone()).unwrap();
+    println!("{:?}, sync_metadata {}", options.ownership, options.sync_metadata);
+    let here = &orders();
+    let count = if options.sync_metadata { 500 } else { 5000 };
+    let ids = time("CREATE", count, async |number| {
+        scratch.make(here, &number.to_string()).await
+    })
+    .await;
     let begin = Instant::now();
-    let tasks: Vec<_> = (0..count)
-        .map(|number| {
-            let scratch = scratch.clone();
-            tokio::spawn(async move { scratch.make(&orders(), &format!("more-{number}")).await })
-        })
-        .collect();
-    for task in tasks {
+    let create = |number| {
+        let scratch = scratch.clone();
+        tokio::spawn(async move { scratch.make(&orders(), &format!("more-{number}")).await })
+    };
+    for task in (0..count).map(create).collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    report("CREATE, many at once", count, begin);
-    let begin = Instant::now();
-    for id in &ids {
-        scratch.attributes(*id).await.unwrap();
+    println!("  CREATE, many at once, mean: {:?}", begin.elapsed() / count as u32);
+    time("GETATTR", count, async |number| {
+        scratch.attributes(ids[number as usize]).await.unwrap()
+    })
+    .await;
+    time("LOOKUP", count, async |number| {
+        scratch.lookup(here, number.to_string().as_bytes()).await.unwrap()
+    })
+    .await;
+    for with_attributes in [false, true] {
+        let what = format!("list of {} names, with attributes {with_attributes}", 2 * count);
+        time(&what, 5, async |_| {
+            scratch.list(here, with_attributes).await.unwrap().len()
+        })
+        .await;
     }
-    report("GETATTR", count, begin);
-    let begin = Instant::now();
-    scratch.list(&orders(), true).await.unwrap();
-    report("READDIRPLUS, a name", count * 2, begin);
-    let begin = Instant::now();
-    for number in 0..count {
+    time("RENAME", count, async |number| {
         let (from, to) = (number.to_string(), format!("new-{number}"));
-        let (effect, _) = scratch
-            .rename((&orders(), from.as_bytes()), (&orders(), to.as_bytes()))
-            .await;
+        let (effect, _) = scratch.rename((here, from.as_bytes()), (here, to.as_bytes())).await;
         effect.result.unwrap();
-    }
-    report("RENAME", count, begin);
-    let id = ids[0];
-    let data = Bytes::from(vec![7; 1 << 20]);
-    let begin = Instant::now();
-    for number in 0..256 {
+    })
+    .await;
+    let (id, data) = (ids[0], Bytes::from(vec![7; 1 << 20]));
+    time("WRITE of 1 MiB, UNSTABLE", 256, async |number| {
         let written = scratch
             .write(id, number << 20, data.clone(), stable_how::UNSTABLE)
             .await;
         written.result.unwrap();
-    }
-    report("WRITE 1 MiB unstable", 256, begin);
-    let begin = Instant::now();
-    for number in 0..256 {
-        scratch.read(id, number << 20, 1 << 20).await.unwrap();
-    }
-    report("READ 1 MiB", 256, begin);
-    let begin = Instant::now();
-    for number in 0..5000 {
-        scratch.read(id, number << 12, 1 << 12).await.unwrap();
-    }
-    report("READ 4 KiB", 5000, begin);
-    let begin = Instant::now();
-    for number in 0..200 {
+    })
+    .await;
+    time("READ of 1 MiB", 256, async |number| {
+        scratch.read(id, number << 20, 1 << 20).await.unwrap()
+    })
+    .await;
+    time("READ of 4 KiB", 5000, async |number| {
+        scratch.read(id, number << 12, 1 << 12).await.unwrap()
+    })
+    .await;
+    time("WRITE of 4 KiB, FILE_SYNC", 200, async |number| {
         let data = data.slice(..4096);
         scratch
             .write(ids[1], number << 12, data, stable_how::FILE_SYNC)
             .await
             .result
             .unwrap();
-    }
-    report("WRITE 4 KiB FILE_SYNC", 200, begin);
-    let begin = Instant::now();
-    for number in 0..count {
+    })
+    .await;
+    time("REMOVE", count, async |number| {
         scratch
-            .remove(&orders(), format!("new-{number}").as_bytes())
+            .remove(here, format!("new-{number}").as_bytes())
             .await
             .result
             .unwrap();
-    }
-    report("REMOVE", count, begin);
+    })
+    .await;
     drop(scratch);
     let begin = Instant::now();
-    let scratch = Scratch::open(root.join("scratch"), options).unwrap();
-    report("open, a name", scratch.usage().objects as u32, begin);
+    let one = Options {
+        open_files: 1,
+        ..options
+    };
+    let scratch = Scratch::open(root.join("scratch"), one).unwrap();
+    println!("  open, {} names: {:?}", scratch.usage().objects, begin.elapsed());
+    let ids: Vec<_> = scratch
+        .list(here, false)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|listed| listed.id)
+        .collect();
+    time("READ of nothing, reopened each time", 5000, async |number| {
+        scratch.read(ids[number as usize % 2], 0, 1 << 12).await.unwrap()
+    })
+    .await;
+    time("READ of nothing, kept open", 5000, async |_| {
+        scratch.read(ids[0], 0, 1 << 12).await.unwrap()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +120,11 @@ async fn figures() {
     for ownership in ownerships() {
         for sync_metadata in [false, true] {
             let root = tempfile::tempdir().unwrap();
-            measure(root.path(), ownership, sync_metadata).await;
+            let options = Options {
+                sync_metadata,
+                ..options(ownership)
+            };
+            measure(root.path(), options).await;
         }
     }
 }
