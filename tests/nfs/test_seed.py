@@ -50,7 +50,7 @@ def test_query_answers_what_was_written(lake):
     lake.sql("CREATE TABLE t (a INT)")
     lake.run("echo 'INSERT INTO t VALUES (1), (2)' > .query")
     assert lake.out("echo 'SELECT sum(a) AS s FROM t' > .query; cat .query") == "s\n3\n"
-    bad = lake.run("cp /dev/stdin .query <<< 'SELECT nothing FROM t'", check=False)
+    bad = lake.run("echo 'SELECT nothing FROM t' > /tmp/bad.sql; cp /tmp/bad.sql .query", check=False)
     assert bad.code != 0
     assert "nothing" in lake.cat(".query")
     assert lake.out("echo 'SELECT 1 AS one' > .query; cat .query") == "one\n1\n"

@@ -154,6 +154,7 @@ impl Mount {
         };
         let options = diff::Options {
             folder: self.sessions_folder(),
+            base_size: Some(bytes.end - bytes.start),
             ..diff::Options::default()
         };
         let changes = diff::diff(text.rendering.text(bytes.clone()), new, options).await.map_err(refused)?;

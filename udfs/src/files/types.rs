@@ -10,7 +10,7 @@ use super::error::{FileError, Result, did_you_mean};
 pub(crate) const UTC: &str = "UTC";
 
 /// The names that [`parse_type`] knows, for errors.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "BOOLEAN",
     "TINYINT",
     "SMALLINT",
@@ -19,6 +19,8 @@ const NAMES: [&str; 16] = [
     "FLOAT",
     "DOUBLE",
     "DECIMAL",
+    "BINARY",
+    "MAP",
     "STRING",
     "VARCHAR",
     "DATE",
@@ -81,6 +83,7 @@ pub(crate) fn parse_type(text: &str) -> Result<DataType> {
         "FLOAT" | "REAL" => DataType::Float32,
         "DOUBLE" | "DOUBLE PRECISION" => DataType::Float64,
         "STRING" | "VARCHAR" | "TEXT" | "CHAR" => return Ok(DataType::Utf8View),
+        "BINARY" | "VARBINARY" => DataType::Binary,
         "DATE" => DataType::Date32,
         "TIMESTAMP" | "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => {
             DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
@@ -95,6 +98,7 @@ pub(crate) fn parse_type(text: &str) -> Result<DataType> {
             return Ok(DataType::List(Arc::new(Field::new("item", parse_type(inner)?, true))));
         }
         "STRUCT" => return parse_struct(parameters.unwrap_or_default()),
+        "MAP" => return parse_map(parameters.unwrap_or_default()),
         other => {
             let hint = did_you_mean(other, NAMES);
             return Err(FileError::invalid(format!(
@@ -127,6 +131,17 @@ fn parse_decimal(text: &str, parameters: Option<&str>) -> Result<DataType> {
     } else {
         Err(wrong())
     }
+}
+
+fn parse_map(parameters: &str) -> Result<DataType> {
+    let [key, value] = split_top(parameters)[..] else {
+        return Err(FileError::invalid("MAP wants the types of its keys and values: MAP<STRING, BIGINT>"));
+    };
+    let entries = Fields::from(vec![
+        Field::new("key", parse_type(key)?, false),
+        Field::new("value", parse_type(value)?, true),
+    ]);
+    Ok(DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(entries), false)), false))
 }
 
 fn parse_struct(parameters: &str) -> Result<DataType> {
@@ -210,6 +225,14 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
                 .collect();
             format!("STRUCT<{}>", fields.join(", "))
         }
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BINARY".into(),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => {
+                let types: Vec<String> = fields.iter().map(|field| type_name(field.data_type())).collect();
+                format!("MAP<{}>", types.join(", "))
+            }
+            other => other.to_string(),
+        },
         other => other.to_string(),
     }
 }
@@ -237,6 +260,10 @@ pub(crate) fn with_strings(data_type: &DataType, strings: &DataType) -> DataType
                 .clone()
                 .with_data_type(with_strings(item.data_type(), strings));
             DataType::List(Arc::new(item))
+        }
+        DataType::Map(entries, sorted) => {
+            let of_strings = with_strings(entries.data_type(), strings);
+            DataType::Map(Arc::new(entries.as_ref().clone().with_data_type(of_strings)), *sorted)
         }
         DataType::Struct(fields) => DataType::Struct(
             fields

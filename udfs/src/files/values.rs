@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::builder::{BooleanBuilder, LargeStringBuilder, PrimitiveBuilder, StringBuilder, StringViewBuilder};
+use arrow::array::builder::{BinaryBuilder, BooleanBuilder, LargeStringBuilder, PrimitiveBuilder, StringBuilder, StringViewBuilder};
 use arrow::array::timezone::Tz;
 use arrow::array::{ArrayRef, ArrowPrimitiveType};
 use arrow::compute::kernels::cast_utils::{Parser, parse_decimal};
@@ -43,10 +43,12 @@ impl ValueRules {
     }
 }
 
-/// Whether text can be read as the type.
+/// Whether text can be read as the type; nested types are read from JSON.
 pub(crate) fn is_readable(data_type: &DataType) -> bool {
     match data_type {
         DataType::Timestamp(_, Some(zone)) => Tz::from_str(zone).is_ok(),
+        DataType::List(item) | DataType::Map(item, _) => is_readable(item.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| is_readable(field.data_type())),
         DataType::Boolean
         | DataType::Int8
         | DataType::Int16
@@ -57,6 +59,7 @@ pub(crate) fn is_readable(data_type: &DataType) -> bool {
         | DataType::Utf8
         | DataType::LargeUtf8
         | DataType::Utf8View
+        | DataType::Binary
         | DataType::Date32
         | DataType::Decimal128(_, _)
         | DataType::Timestamp(_, None) => true,
@@ -126,6 +129,16 @@ pub(crate) fn parse_column<'a>(
         DataType::LargeUtf8 => {
             let mut builder = LargeStringBuilder::with_capacity(rows, rows * 8);
             values.for_each(|value| builder.append_option(value));
+            Ok(Arc::new(builder.finish()))
+        }
+        DataType::Binary => {
+            let mut builder = BinaryBuilder::with_capacity(rows, rows * 8);
+            for (row, value) in values.enumerate() {
+                match value {
+                    None => builder.append_null(),
+                    Some(text) => builder.append_value(parse_hexadecimal(text).ok_or(row)?),
+                }
+            }
             Ok(Arc::new(builder.finish()))
         }
         _ => {
@@ -342,4 +355,16 @@ fn parse_timestamp(text: &str, unit: TimeUnit, zone: Option<Tz>, rules: &ValueRu
         .timestamp()
         .checked_mul(per_second)?
         .checked_add(nanos / nanos_each)
+}
+
+/// Bytes from pairs of hexadecimal digits, with or without `0x` before them.
+fn parse_hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim();
+    let digits = digits.strip_prefix("0x").unwrap_or(digits).as_bytes();
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    digits.chunks(2).map(pair).collect()
 }

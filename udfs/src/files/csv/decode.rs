@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use super::super::chunk::Chunk;
 use super::super::error::{FileError, Result, clip};
 use super::super::exec::Scan;
+use super::super::json::decode_values;
 use super::super::request::FILENAME;
 use super::super::types::{a_type, spell_name};
 use super::super::values::parse_column;
@@ -166,7 +167,16 @@ fn column_array(
     let text = records.text;
     let null_values = &table.null_values;
     let is_null = |value: &str| value.is_empty() || null_values.iter().any(|null| null == value);
-    if !matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) {
+    if matches!(data_type, DataType::List(_) | DataType::Struct(_) | DataType::Map(..)) {
+        let values = records.column(at).map(|field| {
+            let raw = field.raw(text);
+            let value = if field.is_escaped() { table.dialect.unescape(raw).into() } else { std::borrow::Cow::from(raw) };
+            Some(value).filter(|value| !is_null(value))
+        });
+        return decode_values(values, data_type, &table.rules);
+    }
+    let keeps_empty = matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary);
+    if !keeps_empty {
         let values = records
             .column(at)
             .map(|field| Some(field.raw(text)).filter(|value| !is_null(value)));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow_json::ReaderBuilder;
 
@@ -87,9 +87,72 @@ fn raw_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Boolean | DataType::Float64 | DataType::Utf8View | DataType::LargeUtf8 => data_type.clone(),
         DataType::List(item) => DataType::List(Arc::new(raw_field(item))),
+        DataType::Map(entries, _) => raw_map(entries),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| raw_field(field)).collect()),
         _ => DataType::Utf8,
     }
+}
+
+/// A map whose keys are text is an object, any other an array of objects with `key` and `value`.
+fn raw_map(entries: &Field) -> DataType {
+    let raw = raw_type(entries.data_type());
+    match &raw {
+        DataType::Struct(fields) if has_text_keys(entries) => {
+            let entries = fields.iter().enumerate().map(|(place, field)| field.as_ref().clone().with_nullable(place > 0));
+            DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries.collect()), false)), false)
+        }
+        _ => DataType::List(Arc::new(Field::new("item", raw, true))),
+    }
+}
+
+fn has_text_keys(entries: &Field) -> bool {
+    match entries.data_type() {
+        DataType::Struct(fields) => fields.first().is_some_and(|key| {
+            matches!(key.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+        }),
+        _ => false,
+    }
+}
+
+/// JSON texts as a column.
+///
+/// # Errors
+/// The number of the first text that is no JSON, or does not fit the type.
+pub(crate) fn decode_values<'a>(
+    values: impl Iterator<Item = Option<std::borrow::Cow<'a, str>>>,
+    data_type: &DataType,
+    rules: &ValueRules,
+) -> Result<ArrayRef, usize> {
+    let values: Vec<_> = values.collect();
+    if let Some(column) = decode_all(&values, data_type, rules) {
+        return Ok(column);
+    }
+    let alone = |value| decode_all(std::slice::from_ref(value), data_type, rules);
+    Err(values.iter().position(|value| alone(value).is_none()).unwrap_or_default())
+}
+
+fn decode_all(values: &[Option<std::borrow::Cow<'_, str>>], data_type: &DataType, rules: &ValueRules) -> Option<ArrayRef> {
+    if values.is_empty() {
+        return Some(arrow::array::new_empty_array(data_type));
+    }
+    let mut text = String::new();
+    for value in values {
+        text.push_str("{\"v\":");
+        text.push_str(value.as_deref().unwrap_or("null"));
+        text.push_str("}\n");
+    }
+    let raw = Field::new("v", raw_type(data_type), true);
+    let decoder = ReaderBuilder::new(Arc::new(Schema::new(vec![raw])))
+        .with_coerce_primitive(true)
+        .with_strict_mode(true)
+        .with_batch_size(values.len())
+        .build_decoder();
+    let mut decoder = decoder.ok()?;
+    let consumed = decoder.decode(text.as_bytes()).ok()?;
+    let batch = decoder.flush().ok()??;
+    // A text that ends its object early would make more of them.
+    (consumed == text.len() && batch.num_rows() == values.len()).then_some(())?;
+    typed(batch.column_by_name("v")?, data_type, rules)
 }
 
 /// The column in its type; nothing where a value does not fit.
@@ -101,6 +164,21 @@ fn typed(column: &ArrayRef, data_type: &DataType, rules: &ValueRules) -> Option<
             let values = typed(list.values(), item.data_type(), rules)?;
             let list = ListArray::try_new(Arc::clone(item), list.offsets().clone(), values, list.nulls().cloned());
             Some(Arc::new(list.ok()?))
+        }
+        DataType::Map(entries, sorted) => {
+            let (offsets, raw, nulls) = match column.as_map_opt() {
+                Some(map) => (map.offsets(), Arc::new(map.entries().clone()) as ArrayRef, map.nulls()),
+                None => {
+                    let list = column.as_list_opt::<i32>()?;
+                    (list.offsets(), Arc::clone(list.values()), list.nulls())
+                }
+            };
+            let pairs = typed(&raw, entries.data_type(), rules)?;
+            let pairs = pairs.as_struct_opt()?.clone();
+            let keys = pairs.columns().first()?;
+            (pairs.null_count() == 0 && keys.null_count() == 0).then_some(())?;
+            let map = MapArray::try_new(Arc::clone(entries), offsets.clone(), pairs, nulls.cloned(), *sorted);
+            Some(Arc::new(map.ok()?))
         }
         DataType::Struct(fields) => {
             let object = column.as_struct_opt()?;

@@ -9,6 +9,8 @@ mod decode;
 mod explain;
 mod infer;
 
+pub(crate) use decode::decode_values;
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -173,7 +175,7 @@ fn fields(request: &FileScanRequest, shape: &Shape, label: &str, strings: &DataT
             columns.push((name.clone(), data_type.clone()));
         }
     }
-    if let Some((name, data_type)) = columns.iter().find(|(_, data_type)| !holds(data_type)) {
+    if let Some((name, data_type)) = columns.iter().find(|(_, data_type)| !is_readable(data_type)) {
         return Err(FileError::invalid(format!(
             "{label}: column {name} cannot be read as {} from JSON",
             type_name(data_type)
@@ -185,14 +187,6 @@ fn fields(request: &FileScanRequest, shape: &Shape, label: &str, strings: &DataT
         .collect())
 }
 
-/// Whether JSON values can be read as the type.
-fn holds(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::List(item) => holds(item.data_type()),
-        DataType::Struct(fields) => fields.iter().all(|field| holds(field.data_type())),
-        leaf => is_readable(leaf),
-    }
-}
 
 /// The shape of the first rows of a file, and whether these are all.
 async fn sample(
