@@ -1,9 +1,17 @@
 //! Checkpoints as actions: in one file or several, with or without sidecars, in Parquet or JSON (Delta protocol,
 //! "Checkpoints").
 
+mod rows;
+mod structs;
+#[cfg(test)]
+mod tests;
+mod tombstones;
+mod write;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -12,23 +20,27 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::FOLDER;
 use super::actions::CommitActions;
 use crate::error::{Error, Result};
 
+pub(crate) use write::write;
+
 /// How many files are read at once.
 const READS: usize = 8;
 /// The actions that a state consists of.
 const ACTIONS: [&str; 6] = ["add", "metaData", "protocol", "txn", "domainMetadata", "sidecar"];
-/// Columns of actions that say again, in other types, what other columns say.
-const REPEATED: [&str; 2] = ["stats_parsed", "partitionValues_parsed"];
+/// The actions that say which files a state was made of before.
+const TOMBSTONES: [&str; 2] = ["remove", "sidecar"];
+/// What tells whether a checkpoint can be read at all, and which files it consists of.
+const OUTLINE: [&str; 3] = ["metaData", "protocol", "sidecar"];
 
 /// A file of the log that is part of a checkpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
-    version: u64,
+    pub(super) version: u64,
     /// What parts of one checkpoint have in common.
     group: String,
     parts: usize,
@@ -43,26 +55,40 @@ pub(super) struct Checkpoint {
 }
 
 /// What the log's hint says (Delta protocol, "Last Checkpoint File").
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Hint {
     version: u64,
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     parts: Option<u64>,
+    size_in_bytes: Option<u64>,
+    num_of_add_files: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     v2_checkpoint: Option<HintedFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct HintedFile {
     path: String,
+    size_in_bytes: Option<u64>,
+    modification_time: Option<i64>,
+}
+
+/// Where the log's hint lies.
+fn hint_path() -> Path {
+    Path::from(format!("{FOLDER}/_last_checkpoint"))
+}
+
+async fn hint(store: &dyn ObjectStore) -> Option<Hint> {
+    let found = store.get(&hint_path()).await.ok()?;
+    serde_json::from_slice(&found.bytes().await.ok()?).ok()
 }
 
 /// The checkpoint that the log's hint names; none where there is no hint, or none that can be understood.
 pub(super) async fn last(store: &dyn ObjectStore) -> Option<Checkpoint> {
-    let found = store
-        .get(&Path::from(format!("{FOLDER}/_last_checkpoint")))
-        .await
-        .ok()?;
-    let hint: Hint = serde_json::from_slice(&found.bytes().await.ok()?).ok()?;
+    let hint = hint(store).await?;
     let version = hint.version;
     let names = match (hint.v2_checkpoint, hint.parts) {
         (Some(file), _) => vec![file.path.rsplit('/').next()?.to_string()],
@@ -122,21 +148,52 @@ pub(super) fn complete(parts: Vec<Part>) -> Vec<Checkpoint> {
 /// # Errors
 /// Where a file cannot be read.
 pub(super) async fn read(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Vec<CommitActions>> {
-    let mut actions = files(store, checkpoint.version, checkpoint.paths.clone()).await?;
-    let sidecars: Vec<Path> = actions
-        .iter()
-        .flat_map(|actions| &actions.sidecars)
-        .map(|sidecar| match sidecar.rsplit_once('/') {
-            // A full path is one in the log's own folder of sidecars.
-            Some((_, name)) => Path::from(format!("{FOLDER}/_sidecars/{name}")),
-            None => Path::from(format!("{FOLDER}/_sidecars/{sidecar}")),
-        })
-        .collect();
-    actions.extend(files(store, checkpoint.version, sidecars).await?);
+    let mut actions = files(store, checkpoint.version, checkpoint.paths.clone(), &ACTIONS).await?;
+    let sidecars = sidecars_of(&actions);
+    actions.extend(files(store, checkpoint.version, sidecars, &ACTIONS).await?);
     Ok(actions)
 }
 
-async fn files(store: &Arc<dyn ObjectStore>, version: u64, paths: Vec<Path>) -> Result<Vec<CommitActions>> {
+/// The tombstones of a checkpoint.
+async fn removes(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Vec<CommitActions>> {
+    let mut actions = files(store, checkpoint.version, checkpoint.paths.clone(), &TOMBSTONES).await?;
+    let sidecars = sidecars_of(&actions);
+    actions.extend(files(store, checkpoint.version, sidecars, &TOMBSTONES).await?);
+    Ok(actions)
+}
+
+/// The sidecars of a checkpoint.
+///
+/// # Errors
+/// Where it cannot be read, or is not one.
+pub(super) async fn sidecars(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Vec<Path>> {
+    let actions = files(store, checkpoint.version, checkpoint.paths.clone(), &OUTLINE).await?;
+    let has = |what: fn(&CommitActions) -> bool| actions.iter().any(what);
+    if has(|actions| actions.metadata.is_some()) && has(|actions| actions.protocol.is_some()) {
+        Ok(sidecars_of(&actions))
+    } else {
+        Err(Error::corrupt(format!(
+            "checkpoint {} lacks the table's metadata or protocol",
+            checkpoint.version
+        )))
+    }
+}
+
+fn sidecars_of(actions: &[CommitActions]) -> Vec<Path> {
+    let sidecars = actions.iter().flat_map(|actions| &actions.sidecars);
+    sidecars
+        // A full path is one in the log's own folder of sidecars.
+        .filter_map(|sidecar| sidecar.rsplit('/').next())
+        .map(|name| Path::from(format!("{FOLDER}/_sidecars/{name}")))
+        .collect()
+}
+
+async fn files(
+    store: &Arc<dyn ObjectStore>,
+    version: u64,
+    paths: Vec<Path>,
+    wanted: &'static [&'static str],
+) -> Result<Vec<CommitActions>> {
     futures::stream::iter(paths)
         .map(|path| {
             let store = store.clone();
@@ -147,7 +204,7 @@ async fn files(store: &Arc<dyn ObjectStore>, version: u64, paths: Vec<Path>) -> 
                     if is_json {
                         CommitActions::parse(version, &bytes)
                     } else {
-                        parquet_actions(version, bytes)
+                        parquet_actions(version, bytes, wanted)
                     }
                 });
                 parsed.await.map_err(|error| Error::internal(error.to_string()))?
@@ -159,27 +216,43 @@ async fn files(store: &Arc<dyn ObjectStore>, version: u64, paths: Vec<Path>) -> 
 }
 
 /// Rows of a checkpoint as lines of a commit: both say the same, so they are read by the same code.
-fn parquet_actions(version: u64, bytes: Bytes) -> Result<CommitActions> {
+fn parquet_actions(version: u64, bytes: Bytes, wanted: &[&str]) -> Result<CommitActions> {
     let broken =
         |error: &dyn std::fmt::Display| Error::corrupt(format!("checkpoint {version} cannot be read: {error}"));
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| broken(&error))?;
     let schema = builder.parquet_schema();
     let texts = (0..schema.num_columns()).any(|leaf| schema.column(leaf).path().string() == "add.stats");
-    let wanted = (0..schema.num_columns()).filter(|leaf| {
+    let leaves = (0..schema.num_columns()).filter(|leaf| {
         let path = schema.column(*leaf).path().parts().to_vec();
-        let repeated = |name: &String| REPEATED.contains(&name.as_str()) && (texts || name != "stats_parsed");
-        path.first().is_some_and(|action| ACTIONS.contains(&action.as_str())) && !path.get(1).is_some_and(repeated)
+        let is_wanted = path.first().is_some_and(|action| wanted.contains(&action.as_str()));
+        // These say again, in other types, what other columns say.
+        let is_repeated = match path.get(1).map(String::as_str) {
+            Some("stats_parsed") => texts,
+            Some("partitionValues_parsed") => true,
+            _ => false,
+        };
+        is_wanted && !is_repeated
     });
-    let mask = ProjectionMask::leaves(schema, wanted.collect::<Vec<_>>());
+    let mask = ProjectionMask::leaves(schema, leaves.collect::<Vec<_>>());
     let reader = builder.with_projection(mask).build().map_err(|error| broken(&error))?;
-    let mut lines = Vec::new();
+    let mut actions = CommitActions::default();
     for batch in reader {
         let batch = batch.map_err(|error| broken(&error))?;
+        if batch.columns().iter().all(|column| column.null_count() == column.len()) {
+            continue;
+        }
+        let batch = if texts {
+            batch
+        } else {
+            structs::to_texts(batch).map_err(|error| broken(&error))?
+        };
+        let mut lines = Vec::new();
         let mut writer = LineDelimitedWriter::new(&mut lines);
         writer
             .write(&batch)
             .and_then(|()| writer.finish())
             .map_err(|error| broken(&error))?;
+        actions.parse_more(version, &lines)?;
     }
-    CommitActions::parse(version, &lines)
+    Ok(actions)
 }
