@@ -19,8 +19,8 @@ use object_store::path::Path;
 use posixlake_sql::DropTable;
 use uuid::Uuid;
 
-use super::target::{has_any, is_external, local_folder, names, nothing};
-use crate::catalog::{LOCATION_SCHEMA, Lake, TableId};
+use super::target::{is_external, local_folder, names, nothing};
+use crate::catalog::{LOCATION_SCHEMA, Lake, TableId, has_any};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::log::FOLDER;
@@ -166,9 +166,10 @@ async fn drop_folder(id: &TableId) -> Result<()> {
     let work = move || -> std::io::Result<()> {
         failpoint::at("drop.begin")?;
         std::fs::rename(&folder, &hidden)?;
-        failpoint::at("drop.hidden")?;
+        // From here on it is gone.
+        let _ = failpoint::at("drop.hidden");
         sync_parent(&hidden)?;
-        failpoint::at("drop.done")?;
+        let _ = failpoint::at("drop.done");
         // The table is gone. What cannot be removed now is hidden, and nothing refers to it.
         if let Err(error) = std::fs::remove_dir_all(&hidden) {
             tracing::warn!(folder = %hidden.display(), %error, "files of a dropped table could not be removed");

@@ -117,10 +117,11 @@ impl Command for Renaming {
             }
             failpoint::at("rename.foldered")?;
             std::fs::rename(&from, &to)?;
-            failpoint::at("rename.named")?;
+            // From here on it has the new name.
+            let _ = failpoint::at("rename.named");
             sync_parent(&to)?;
-            sync_parent(&from)?;
-            failpoint::at("rename.done")
+            let _ = failpoint::at("rename.done");
+            sync_parent(&from)
         };
         let done = tokio::task::spawn_blocking(work).await;
         let done = done.map_err(|error| Error::internal(format!("RENAME TO stopped: {error}")))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use url::Url;
 
@@ -35,6 +35,8 @@ struct Table {
     due: Mutex<Due>,
     /// Held while something is done.
     busy: tokio::sync::Mutex<()>,
+    /// Told of what cannot wait for a pause between commits.
+    called: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -101,10 +103,12 @@ impl Table {
         let mut due = self.due.lock();
         if version > 0 && version.is_multiple_of(interval) {
             due.checkpoint = Some(table.clone());
+            self.called.notify_one();
         } else if table.version() == version
             && let Some(first) = compaction::first_due(version, interval)
         {
             due.compaction = Some((table.clone(), first));
+            self.called.notify_one();
         }
         due.checksum = Some(table.clone());
         !std::mem::replace(&mut due.attended, true)
@@ -119,9 +123,11 @@ impl Table {
                 None => return,
                 Some(Job::Wait(version)) => {
                     drop(busy);
-                    // At the end of the session nothing more comes.
-                    let _ = tokio::time::timeout(QUIET, closing.wait_for(|closing| *closing)).await;
-                    quiet = Some(version);
+                    tokio::select! {
+                        () = self.called.notified() => {}
+                        // At the end of the session nothing more comes.
+                        _ = tokio::time::timeout(QUIET, closing.wait_for(|closing| *closing)) => quiet = Some(version),
+                    }
                 }
                 Some(job) => job.run().await,
             }

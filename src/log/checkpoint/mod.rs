@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::json::LineDelimitedWriter;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -238,21 +239,32 @@ fn parquet_actions(version: u64, bytes: Bytes, wanted: &[&str]) -> Result<Commit
     let mut actions = CommitActions::default();
     for batch in reader {
         let batch = batch.map_err(|error| broken(&error))?;
-        if batch.columns().iter().all(|column| column.null_count() == column.len()) {
-            continue;
-        }
         let batch = if texts {
             batch
         } else {
             structs::to_texts(batch).map_err(|error| broken(&error))?
         };
-        let mut lines = Vec::new();
-        let mut writer = LineDelimitedWriter::new(&mut lines);
-        writer
-            .write(&batch)
-            .and_then(|()| writer.finish())
-            .map_err(|error| broken(&error))?;
-        actions.parse_more(version, &lines)?;
+        let is_of_file = |name: &String| ["add", "remove"].contains(&name.as_str());
+        // A partition value that is NULL is one that is said; elsewhere, what is NULL is missing.
+        for of_files in [false, true] {
+            let schema = batch.schema();
+            let columns = schema.fields().iter().enumerate();
+            let columns = columns.filter(|(_, field)| is_of_file(field.name()) == of_files);
+            let part = batch.project(&columns.map(|(place, _)| place).collect::<Vec<_>>());
+            let part = part.map_err(|error| broken(&error))?;
+            if part.columns().iter().all(|column| column.null_count() == column.len()) {
+                continue;
+            }
+            let mut lines = Vec::new();
+            let mut writer = WriterBuilder::new()
+                .with_explicit_nulls(of_files)
+                .build::<_, LineDelimited>(&mut lines);
+            writer
+                .write(&part)
+                .and_then(|()| writer.finish())
+                .map_err(|error| broken(&error))?;
+            actions.parse_more(version, &lines)?;
+        }
     }
     Ok(actions)
 }

@@ -118,7 +118,7 @@ impl Structs {
         if let Ok(whole) = decode(&schema, &texts) {
             return Ok(whole.into());
         }
-        // A value that its column's type does not have, such as NaN: of that file, only the rows are told.
+        // A value that its column's type does not have: of that file, only the rows are told.
         let mut parts = Vec::new();
         for (file, text) in files.iter().zip(texts) {
             let rows = match file {
