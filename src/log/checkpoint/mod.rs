@@ -11,7 +11,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use bytes::Bytes;
@@ -82,14 +82,10 @@ fn hint_path() -> Path {
     Path::from(format!("{FOLDER}/_last_checkpoint"))
 }
 
-async fn hint(store: &dyn ObjectStore) -> Option<Hint> {
-    let found = store.get(&hint_path()).await.ok()?;
-    serde_json::from_slice(&found.bytes().await.ok()?).ok()
-}
-
 /// The checkpoint that the log's hint names; none where there is no hint, or none that can be understood.
 pub(super) async fn last(store: &dyn ObjectStore) -> Option<Checkpoint> {
-    let hint = hint(store).await?;
+    let found = store.get(&hint_path()).await.ok()?;
+    let hint: Hint = serde_json::from_slice(&found.bytes().await.ok()?).ok()?;
     let version = hint.version;
     let names = match (hint.v2_checkpoint, hint.parts) {
         (Some(file), _) => vec![file.path.rsplit('/').next()?.to_string()],
@@ -245,7 +241,6 @@ fn parquet_actions(version: u64, bytes: Bytes, wanted: &[&str]) -> Result<Commit
             structs::to_texts(batch).map_err(|error| broken(&error))?
         };
         let is_of_file = |name: &String| ["add", "remove"].contains(&name.as_str());
-        // A partition value that is NULL is one that is said; elsewhere, what is NULL is missing.
         for of_files in [false, true] {
             let schema = batch.schema();
             let columns = schema.fields().iter().enumerate();
@@ -256,8 +251,9 @@ fn parquet_actions(version: u64, bytes: Bytes, wanted: &[&str]) -> Result<Commit
                 continue;
             }
             let mut lines = Vec::new();
+            // A partition value that is NULL is one that is said; elsewhere, what is NULL is missing.
             let mut writer = WriterBuilder::new()
-                .with_explicit_nulls(of_files)
+                .with_explicit_nulls(part.columns().iter().any(has_null_partition))
                 .build::<_, LineDelimited>(&mut lines);
             writer
                 .write(&part)
@@ -267,4 +263,11 @@ fn parquet_actions(version: u64, bytes: Bytes, wanted: &[&str]) -> Result<Commit
         }
     }
     Ok(actions)
+}
+
+/// Whether a file of a column of actions has NULL as a partition value.
+fn has_null_partition(actions: &ArrayRef) -> bool {
+    let actions = actions.as_struct_opt();
+    let values = actions.and_then(|actions| actions.column_by_name("partitionValues")?.as_map_opt());
+    values.is_some_and(|values| values.values().null_count() > 0)
 }

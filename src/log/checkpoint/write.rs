@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::rows::{CheckpointMetadata, FileRow, Kind, Row, Sidecar, Statistics, encode};
 use super::structs::Structs;
-use super::{Hint, HintedFile, hint, hint_path, tombstones};
+use super::{Hint, HintedFile, hint_path, last, sidecars, tombstones};
 use crate::error::{Error, Result};
 use crate::log::{FOLDER, Snapshot, checksum};
 
@@ -61,8 +61,12 @@ pub(super) async fn write_in_parts(table: &Snapshot, files_a_sidecar: usize) -> 
         num_of_add_files: Some(table.files().len() as u64),
         v2_checkpoint: v2,
     };
-    // Another writer's may be newer.
-    if hint(store.as_ref()).await.is_none_or(|last| last.version <= version) {
+    // Another writer's may be newer, where it is not mistaken.
+    let outdated = match last(store.as_ref()).await {
+        Some(newer) if newer.version > version => sidecars(&store, &newer).await.is_err(),
+        _ => true,
+    };
+    if outdated {
         let text = serde_json::to_vec(&next).map_err(|error| Error::internal(error.to_string()))?;
         put(store.as_ref(), &hint_path(), text).await?;
     }
