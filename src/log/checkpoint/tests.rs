@@ -136,6 +136,24 @@ async fn a_classic_checkpoint_says_what_the_commits_say() {
 }
 
 #[tokio::test]
+async fn a_mistaken_hint_is_replaced_and_a_newer_one_is_not() {
+    let table = Table::new(&["deletionVectors"], json!({}));
+    let snapshot = table.open().await.unwrap();
+    let path = table.log().join("_last_checkpoint");
+    let hinted = || {
+        let hint: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        hint["version"].as_u64().unwrap()
+    };
+    fs::write(&path, r#"{"version":99999,"size":3}"#).unwrap();
+    write_in_parts(&snapshot, 2).await.unwrap();
+    assert_eq!(hinted(), 2);
+    table.commit(3, &[add(6)]);
+    write_in_parts(&table.open().await.unwrap(), 2).await.unwrap();
+    write_in_parts(&snapshot, 2).await.unwrap();
+    assert_eq!(hinted(), 3);
+}
+
+#[tokio::test]
 async fn sidecars_share_the_files() {
     let table = Table::new(&["deletionVectors", "v2Checkpoint"], json!({}));
     let before = table.open().await.unwrap();
