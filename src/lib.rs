@@ -5,6 +5,7 @@ pub mod cli;
 mod commands;
 mod dml;
 mod error;
+mod failpoint;
 mod log;
 mod nfs;
 mod plan;

@@ -14,8 +14,8 @@ use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStore;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::RwLock;
 use url::Url;
 
@@ -462,8 +462,16 @@ async fn has_log(store: &dyn ObjectStore) -> Result<bool> {
     has_any(store, &Path::from("_delta_log")).await
 }
 
-async fn has_any(store: &dyn ObjectStore, prefix: &Path) -> Result<bool> {
-    match store.list(Some(prefix)).try_next().await {
+/// Whether a folder holds a file. Hidden ones do not count: what a put that was cut off has left behind is no table.
+///
+/// # Errors
+/// Where the store fails.
+pub(crate) async fn has_any(store: &dyn ObjectStore, prefix: &Path) -> Result<bool> {
+    let is_visible = |meta: &ObjectMeta| {
+        let name = meta.location.filename();
+        std::future::ready(name.is_some_and(|name| !name.starts_with('.')))
+    };
+    match store.list(Some(prefix)).try_filter(is_visible).try_next().await {
         Ok(found) => Ok(found.is_some()),
         Err(object_store::Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(error.into()),

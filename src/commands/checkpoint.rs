@@ -8,11 +8,10 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::ObjectName;
-use deltalake_core::protocol::checkpoints;
 
 use crate::catalog::{Lake, TableId};
-use crate::error::{Error, Result};
-use crate::log::check_writable;
+use crate::error::Result;
+use crate::log::{check_writable, write_checkpoint};
 use crate::plan::{Command, Planner, Running, command_plan};
 
 /// Plans `CHECKPOINT`.
@@ -52,20 +51,8 @@ impl Command for CheckpointCommand {
     async fn run(&self, _running: Running) -> Result<RecordBatch> {
         let table = self.lake.open_table(&self.id).await?;
         check_writable(&table, &self.id.display())?;
-        let version = table.version();
-        let table = table.delta_table().await?;
-        // The writer blocks its thread.
-        let handle = tokio::runtime::Handle::current();
-        let write = move || handle.block_on(async { checkpoints::create_checkpoint(&table, None).await });
-        match tokio::task::spawn_blocking(write).await {
-            Ok(written) => written?,
-            Err(error) => {
-                return Err(Error::internal(format!(
-                    "the writer of the checkpoint stopped: {error}"
-                )));
-            }
-        }
-        let version = Int64Array::from(vec![i64::try_from(version).unwrap_or(i64::MAX)]);
+        write_checkpoint(&table).await?;
+        let version = Int64Array::from(vec![i64::try_from(table.version()).unwrap_or(i64::MAX)]);
         Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(version)])?)
     }
 }

@@ -19,9 +19,10 @@ use object_store::path::Path;
 use posixlake_sql::DropTable;
 use uuid::Uuid;
 
-use super::target::{has_any, is_external, local_folder, names, nothing};
-use crate::catalog::{LOCATION_SCHEMA, Lake, TableId};
+use super::target::{is_external, local_folder, names, nothing};
+use crate::catalog::{LOCATION_SCHEMA, Lake, TableId, has_any};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::log::FOLDER;
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::path_of;
@@ -146,6 +147,7 @@ impl Command for Dropping {
                         Err(self.lake.missing(id))
                     };
                 }
+                self.lake.background().leave(&id.url).await;
                 if id.url.scheme() == "file" {
                     drop_folder(id).await?;
                 } else {
@@ -162,8 +164,12 @@ async fn drop_folder(id: &TableId) -> Result<()> {
     let folder = local_folder(id)?;
     let hidden = folder.with_file_name(format!("{DROPPED}{}", Uuid::new_v4().simple()));
     let work = move || -> std::io::Result<()> {
+        failpoint::at("drop.begin")?;
         std::fs::rename(&folder, &hidden)?;
+        // From here on it is gone.
+        let _ = failpoint::at("drop.hidden");
         sync_parent(&hidden)?;
+        let _ = failpoint::at("drop.done");
         // The table is gone. What cannot be removed now is hidden, and nothing refers to it.
         if let Err(error) = std::fs::remove_dir_all(&hidden) {
             tracing::warn!(folder = %hidden.display(), %error, "files of a dropped table could not be removed");
@@ -202,7 +208,10 @@ async fn drop_objects(lake: &Lake, id: &TableId, running: &Running) -> Result<()
         .await?;
     log.sort_by_key(|path| {
         (
-            path.as_ref().ends_with(".json") && !path.as_ref().contains("checkpoint"),
+            path.as_ref().ends_with(".json")
+                && !["checkpoint", "compacted"]
+                    .iter()
+                    .any(|kind| path.as_ref().contains(kind)),
             path.clone(),
         )
     });

@@ -18,7 +18,7 @@ use url::Url;
 use crate::catalog::{Lake, TableId};
 use crate::dml::with_retries;
 use crate::error::Result;
-use crate::log::{Commit, DataFile, Mode, Snapshot, check_writable, commit};
+use crate::log::{Commit, DataFile, Mode, Snapshot, check_against_checksum, check_writable, commit};
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::path_of;
 use crate::table::{data_path, live_files};
@@ -52,7 +52,11 @@ struct FsckCommand {
 impl FsckCommand {
     /// The files of the table that are not in storage: one listing for those in its folder, a look at each of those
     /// elsewhere.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Corrupt`] where the version's checksum contradicts the log; where the store fails.
     async fn missing(&self, table: &Snapshot, running: &Running) -> Result<Vec<Arc<DataFile>>> {
+        check_against_checksum(table).await?;
         let files = live_files(table);
         let store = table.store();
         let there: HashSet<Path> = store

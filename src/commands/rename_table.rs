@@ -15,6 +15,7 @@ use super::drop_table::sync_parent;
 use super::target::{NewName, is_external, local_folder, names, nothing};
 use crate::catalog::{LOCATION_SCHEMA, Lake, TableId};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::plan::{Command, Planner, Running, command_plan};
 
 /// Plans `RENAME TO`.
@@ -107,13 +108,19 @@ impl Command for Renaming {
             return Ok(nothing());
         }
         let (from, to) = (local_folder(&self.from)?, local_folder(&self.to)?);
+        self.lake.background().leave(&self.from.url).await;
         let work = move || -> std::io::Result<()> {
+            failpoint::at("rename.begin")?;
             if let Some(parent) = to.parent().filter(|parent| !parent.is_dir()) {
                 std::fs::create_dir_all(parent)?;
                 sync_parent(parent)?;
             }
+            failpoint::at("rename.foldered")?;
             std::fs::rename(&from, &to)?;
+            // From here on it has the new name.
+            let _ = failpoint::at("rename.named");
             sync_parent(&to)?;
+            let _ = failpoint::at("rename.done");
             sync_parent(&from)
         };
         let done = tokio::task::spawn_blocking(work).await;

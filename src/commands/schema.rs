@@ -12,8 +12,8 @@ use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType, SchemaName, Statem
 use object_store::path::Path;
 
 use super::drop_table::{DROPPED, sync_parent};
-use super::target::{has_any, nothing};
-use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, check_new_name};
+use super::target::nothing;
+use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, check_new_name, has_any};
 use crate::error::{Error, Result};
 use crate::log::FOLDER;
 use crate::plan::{Command, Planner, Running, command_plan};

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
-use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, TableId, check_new_name};
+use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, TableId, check_new_name, has_any};
 use crate::error::{Error, Result};
 use crate::store::{folder_url, path_of};
 use crate::table::types::name_of;
@@ -211,16 +211,4 @@ fn parent_of(path: &Path) -> Option<Path> {
 
 fn inside(root: &Path, path: &Path) -> bool {
     path.prefix_matches(root)
-}
-
-/// Whether anything lies below a prefix.
-///
-/// # Errors
-/// Where the store fails.
-pub(super) async fn has_any(store: &dyn ObjectStore, prefix: &Path) -> Result<bool> {
-    match store.list(Some(prefix)).try_next().await {
-        Ok(found) => Ok(found.is_some()),
-        Err(object_store::Error::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }

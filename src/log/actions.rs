@@ -55,6 +55,15 @@ impl CommitActions {
     /// [`crate::ErrorKind::Corrupt`] with the line that is not an action.
     pub(crate) fn parse(version: u64, bytes: &[u8]) -> Result<Self> {
         let mut actions = Self::default();
+        actions.parse_more(version, bytes)?;
+        Ok(actions)
+    }
+
+    /// Takes up more actions, as those of a later line of the same commit.
+    ///
+    /// # Errors
+    /// As [`CommitActions::parse`].
+    pub(super) fn parse_more(&mut self, version: u64, bytes: &[u8]) -> Result<()> {
         for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
@@ -66,17 +75,25 @@ impl CommitActions {
                 ))
                 .with_source(error)
             })?;
-            actions.adds.extend(line.add);
-            actions.removes.extend(line.remove);
-            actions.changes.extend(line.cdc);
-            actions.metadata = line.meta_data.or(actions.metadata);
-            actions.protocol = line.protocol.or(actions.protocol);
-            actions.transactions.extend(line.txn);
-            actions.domains.extend(line.domain_metadata);
-            actions.sidecars.extend(line.sidecar.map(|sidecar| sidecar.path));
-            actions.info = line.commit_info.unwrap_or(actions.info);
+            self.adds.extend(line.add);
+            self.removes.extend(line.remove);
+            self.changes.extend(line.cdc);
+            self.metadata = line.meta_data.or(self.metadata.take());
+            self.protocol = line.protocol.or(self.protocol.take());
+            self.transactions.extend(line.txn);
+            self.domains.extend(line.domain_metadata);
+            self.sidecars.extend(line.sidecar.map(|sidecar| sidecar.path));
+            if let Some(info) = line.commit_info {
+                self.info = info;
+            }
         }
-        Ok(actions)
+        Ok(())
+    }
+
+    /// What tells the commit from every other, where its writer says it.
+    pub(super) fn id(&self) -> Option<&str> {
+        let id = self.info.get("operationId").or_else(|| self.info.get("txnId"));
+        id.and_then(Value::as_str)
     }
 
     /// Whether the commit added rows without reading any, as its writer says.

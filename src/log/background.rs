@@ -1,68 +1,199 @@
-//! Checkpoints and log clean-up, outside every statement: they never delay one and never fail one.
+//! Checkpoints, log compaction, checksums and log clean-up, outside every statement: they never delay one and never fail one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deltalake_core::DeltaTable;
-use deltalake_core::protocol::checkpoints;
 use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::Snapshot;
+use super::{Snapshot, checkpoint, checksum, clean_up, compaction};
+use crate::error::Result;
 
 /// The commits between two checkpoints where the table does not say, as in Spark.
 const CHECKPOINT_INTERVAL: u64 = 10;
 
 /// How long a log is left alone after it was cleaned up: what is in it expires by the day.
-const BETWEEN_CLEANUPS: Duration = Duration::from_secs(3600);
+const BETWEEN_CLEAN_UPS: Duration = Duration::from_secs(3600);
+
+/// How long no commit must come before a version gets its checksum: of many in a row, the last gets one.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// Work that goes on behind the statements of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Background {
     tasks: Mutex<JoinSet<()>>,
-    busy: Arc<Mutex<HashSet<Url>>>,
-    /// When a table's log was last cleaned up, which takes a listing of it.
-    cleaned: Mutex<HashMap<Url, Instant>>,
+    tables: Mutex<HashMap<Url, Arc<Table>>>,
+    closing: watch::Sender<bool>,
+}
+
+/// What there is to do for a table.
+#[derive(Debug, Default)]
+struct Table {
+    due: Mutex<Due>,
+    /// Held while something is done.
+    busy: tokio::sync::Mutex<()>,
+    /// Told of what cannot wait for a pause between commits.
+    called: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Due {
+    checkpoint: Option<Snapshot>,
+    /// With the first of the versions that go together.
+    compaction: Option<(Snapshot, u64)>,
+    checksum: Option<Snapshot>,
+    /// When the log was last cleaned up, which takes a listing of it.
+    cleaned: Option<Instant>,
+    /// Whether a task looks after the table.
+    attended: bool,
+}
+
+#[derive(Debug)]
+enum Job {
+    Checkpoint {
+        table: Snapshot,
+        clean_up: bool,
+    },
+    Compaction {
+        table: Snapshot,
+        first: u64,
+    },
+    Checksum(Snapshot),
+    /// Wait whether another version comes behind this one.
+    Wait(u64),
 }
 
 impl Background {
     /// Looks at a version that was just committed, and starts what is due.
     pub(crate) fn after_commit(&self, table: &Snapshot, version: u64) {
-        if version == 0 || !version.is_multiple_of(interval(table)) {
+        let work = self.tables.lock().entry(table.url().clone()).or_default().clone();
+        if !work.note(table, version) {
             return;
         }
-        let url = table.url().clone();
-        if !self.busy.lock().insert(url.clone()) {
-            return;
-        }
-        let busy = self.busy.clone();
-        let clean = self.is_time_to_clean(&url);
-        let table = DeltaTable::new(table.log_store());
         let mut tasks = self.tasks.lock();
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
-            if let Err(error) = checkpoint(table, version, clean).await {
-                tracing::warn!(%url, version, %error, "a checkpoint could not be written; the log stays as it is");
-            }
-            busy.lock().remove(&url);
-        });
+        tasks.spawn(work.attend(self.closing.subscribe()));
     }
 
-    fn is_time_to_clean(&self, url: &Url) -> bool {
-        let mut cleaned = self.cleaned.lock();
-        let due = cleaned.get(url).is_none_or(|last| last.elapsed() >= BETWEEN_CLEANUPS);
-        if due {
-            cleaned.insert(url.clone(), Instant::now());
+    /// Leaves a table alone that goes away: when this returns, nothing more is written.
+    pub(crate) async fn leave(&self, url: &Url) {
+        let work = self.tables.lock().get(url).cloned();
+        if let Some(work) = work {
+            work.due.lock().clear();
+            drop(work.busy.lock().await);
         }
-        due
     }
 
-    /// Waits for what is under way.
+    /// Waits for what is due and under way.
     pub(crate) async fn finish(&self) {
+        self.closing.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         while tasks.join_next().await.is_some() {}
+        self.closing.send_replace(false);
+    }
+}
+
+impl Table {
+    /// Notes what a version makes due; true where nobody attends to it yet.
+    fn note(&self, table: &Snapshot, version: u64) -> bool {
+        let interval = interval(table);
+        let mut due = self.due.lock();
+        if version > 0 && version.is_multiple_of(interval) {
+            due.checkpoint = Some(table.clone());
+            self.called.notify_one();
+        } else if table.version() == version
+            && let Some(first) = compaction::first_due(version, interval)
+        {
+            due.compaction = Some((table.clone(), first));
+            self.called.notify_one();
+        }
+        due.checksum = Some(table.clone());
+        !std::mem::replace(&mut due.attended, true)
+    }
+
+    async fn attend(self: Arc<Self>, mut closing: watch::Receiver<bool>) {
+        let mut quiet = None;
+        loop {
+            let busy = self.busy.lock().await;
+            let next = self.due.lock().next(quiet);
+            match next {
+                None => return,
+                Some(Job::Wait(version)) => {
+                    drop(busy);
+                    tokio::select! {
+                        () = self.called.notified() => {}
+                        // At the end of the session nothing more comes.
+                        _ = tokio::time::timeout(QUIET, closing.wait_for(|closing| *closing)) => quiet = Some(version),
+                    }
+                }
+                Some(job) => job.run().await,
+            }
+        }
+    }
+}
+
+impl Due {
+    fn next(&mut self, quiet: Option<u64>) -> Option<Job> {
+        if let Some(table) = self.checkpoint.take() {
+            let clean_up = self.cleaned.is_none_or(|last| last.elapsed() >= BETWEEN_CLEAN_UPS);
+            if clean_up {
+                self.cleaned = Some(Instant::now());
+            }
+            return Some(Job::Checkpoint { table, clean_up });
+        }
+        if let Some((table, first)) = self.compaction.take() {
+            return Some(Job::Compaction { table, first });
+        }
+        match self.checksum.as_ref().map(Snapshot::version) {
+            Some(version) if quiet == Some(version) => self.checksum.take().map(Job::Checksum),
+            Some(version) => Some(Job::Wait(version)),
+            None => {
+                self.attended = false;
+                None
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.checkpoint = None;
+        self.compaction = None;
+        self.checksum = None;
+    }
+}
+
+impl Job {
+    async fn run(self) {
+        let (what, table) = match &self {
+            Self::Checkpoint { table, .. } => ("a checkpoint", table),
+            Self::Compaction { table, .. } => ("compacted commits", table),
+            Self::Checksum(table) => ("a checksum", table),
+            Self::Wait(_) => return,
+        };
+        if let Err(error) = self.write(table).await {
+            let (url, version) = (table.url(), table.version());
+            tracing::warn!(%url, version, %error, "{what} could not be written; the log stays as it is");
+        }
+    }
+
+    async fn write(&self, table: &Snapshot) -> Result<()> {
+        if !table.stands().await? {
+            return Ok(());
+        }
+        match self {
+            Self::Checkpoint { clean_up, .. } => {
+                checkpoint::write(table).await?;
+                if *clean_up {
+                    clean_up::clean_up(table).await?;
+                }
+                Ok(())
+            }
+            Self::Compaction { first, .. } => compaction::write(table, *first).await,
+            Self::Checksum(_) => checksum::write(table).await,
+            Self::Wait(_) => Ok(()),
+        }
     }
 }
 
@@ -73,33 +204,4 @@ fn interval(table: &Snapshot) -> u64 {
     configured
         .filter(|interval| *interval > 0)
         .unwrap_or(CHECKPOINT_INTERVAL)
-}
-
-async fn checkpoint(mut table: DeltaTable, version: u64, clean: bool) -> deltalake_core::DeltaResult<()> {
-    table.load_version(version).await?;
-    // The kernel's checkpoint writer blocks its thread.
-    let handle = tokio::runtime::Handle::current();
-    let table = match tokio::task::spawn_blocking(move || {
-        handle.block_on(async { checkpoints::create_checkpoint(&table, None).await.map(|()| table) })
-    })
-    .await
-    {
-        Ok(written) => written?,
-        Err(error) => return Err(deltalake_core::DeltaTableError::Generic(error.to_string())),
-    };
-    // With this feature, only a writer that checks the protection rules may remove old checkpoints and commits.
-    let protected = table.snapshot()?.protocol().writer_features().is_some_and(|features| {
-        features
-            .iter()
-            .any(|feature| feature.to_string() == "checkpointProtection")
-    });
-    let wanted = table
-        .snapshot()?
-        .metadata()
-        .configuration()
-        .get("delta.enableExpiredLogCleanup");
-    if clean && !protected && wanted.is_none_or(|value| value != "false") {
-        checkpoints::cleanup_metadata(&table, None).await?;
-    }
-    Ok(())
 }

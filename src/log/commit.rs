@@ -10,8 +10,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::commit_path;
+use super::{CommitActions, commit_path};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 
 /// How often an append tries the next version before it gives up.
 const APPEND_ATTEMPTS: u32 = 1000;
@@ -61,9 +62,9 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
             ..Default::default()
         };
         match store.put_opts(&commit_path(version), bytes.into(), options).await {
-            Ok(_) => return Ok(version),
-            Err(error) => match settle(store.as_ref(), version, &operation_id).await {
-                Standing::Ours => return Ok(version),
+            Ok(_) => break,
+            Err(error) => match settle(store.as_ref(), version, &operation_id).await? {
+                Standing::Ours => break,
                 Standing::Others(winner) => commit.check_winner(version, &winner)?,
                 Standing::Nobody => return Err(Error::from(error)),
                 Standing::Unknown(cause) => {
@@ -87,6 +88,9 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
         )))
         .await;
     }
+    // What was committed is never reported as failed.
+    let _ = failpoint::at("commit.acknowledged");
+    Ok(version)
 }
 
 impl Commit {
@@ -129,30 +133,22 @@ impl Commit {
     }
 
     /// Whether this commit may come behind a winner's.
-    fn check_winner(&self, version: u64, winner: &[Value]) -> Result<()> {
-        let operation = winner
-            .iter()
-            .find_map(|action| action.pointer("/commitInfo/operation"))
-            .and_then(Value::as_str)
-            .unwrap_or("an unknown operation");
+    fn check_winner(&self, version: u64, winner: &CommitActions) -> Result<()> {
+        let operation = winner.info.get("operation").and_then(Value::as_str);
+        let operation = operation.unwrap_or("an unknown operation");
         if self.read_version.is_none() {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!("another writer created the table first ({operation}, version {version})"),
             ));
         }
-        let changes_schema = winner
-            .iter()
-            .any(|action| action.get("metaData").is_some() || action.get("protocol").is_some());
-        let same_txn = self.actions.iter().any(|action| match action {
-            Action::Txn(ours) => winner
-                .iter()
-                .any(|action| action.pointer("/txn/appId").and_then(Value::as_str) == Some(ours.app_id.as_str())),
+        let same_transaction = self.actions.iter().any(|action| match action {
+            Action::Txn(ours) => winner.transactions.iter().any(|theirs| theirs.app_id == ours.app_id),
             _ => false,
         });
-        let reason = if changes_schema {
+        let reason = if winner.metadata.is_some() || winner.protocol.is_some() {
             "which changed the table's schema or protocol"
-        } else if same_txn {
+        } else if same_transaction {
             "of the same application transaction"
         } else if self.mode == Mode::Exclusive {
             "which changed what this statement had read"
@@ -170,39 +166,30 @@ impl Commit {
 /// Whose commit stands at a version after a put did not succeed.
 enum Standing {
     Ours,
-    Others(Vec<Value>),
+    Others(CommitActions),
     Nobody,
     Unknown(object_store::Error),
 }
 
-async fn settle(store: &dyn ObjectStore, version: u64, operation_id: &str) -> Standing {
-    let bytes = match store.get(&commit_path(version)).await {
+/// # Errors
+/// Where a commit stands that cannot be understood, which is not this one.
+async fn settle(store: &dyn ObjectStore, version: u64, operation_id: &str) -> Result<Standing> {
+    let found = match store.get(&commit_path(version)).await {
         Ok(found) => found.bytes().await,
-        Err(object_store::Error::NotFound { .. }) => return Standing::Nobody,
-        Err(error) => return Standing::Unknown(error),
+        Err(object_store::Error::NotFound { .. }) => return Ok(Standing::Nobody),
+        Err(error) => Err(error),
     };
-    match bytes {
+    Ok(match found {
         Ok(bytes) => {
-            let actions = parse_lines(&bytes);
-            let ours = actions
-                .iter()
-                .any(|action| action.pointer("/commitInfo/operationId").and_then(Value::as_str) == Some(operation_id));
-            if ours {
+            let actions = CommitActions::parse(version, &bytes)?;
+            if actions.id() == Some(operation_id) {
                 Standing::Ours
             } else {
                 Standing::Others(actions)
             }
         }
         Err(error) => Standing::Unknown(error),
-    }
-}
-
-/// The JSON values of a commit's lines; lines that are none are left out.
-pub(super) fn parse_lines(bytes: &[u8]) -> Vec<Value> {
-    serde_json::Deserializer::from_slice(bytes)
-        .into_iter()
-        .map_while(std::result::Result::ok)
-        .collect()
+    })
 }
 
 /// The engine as `DESCRIBE HISTORY` shows it.

@@ -173,11 +173,17 @@ impl Files {
         let mut gone = self.gone.as_ref().clone();
         let mut kept: Vec<Arc<DataFile>> = self.added.as_ref().clone();
         let again: HashSet<FileKey> = added.iter().map(|file| file.key()).collect();
+        let ending = || removed.iter().chain(&again);
         let places = self.base.places();
-        gone.extend(removed.iter().chain(&again).filter_map(|key| places.get(key)));
+        gone.extend(ending().filter_map(|key| places.get(key)));
+        let paths: HashSet<&str> = ending().map(|key| key.path.as_str()).collect();
         kept.retain(|file| {
-            let key = file.key();
-            !removed.contains(&key) && !again.contains(&key)
+            // A key is made only where it can be one of those that end.
+            let ends = || {
+                let key = file.key();
+                removed.contains(&key) || again.contains(&key)
+            };
+            !paths.contains(file.add.path.as_str()) || !ends()
         });
         kept.extend(added);
         let next = Self {

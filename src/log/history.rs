@@ -6,9 +6,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Map, Value};
 
-use super::commit::parse_lines;
 use super::replay::commit_version;
-use super::{FOLDER, Snapshot, commit_path};
+use super::{CommitActions, FOLDER, Snapshot, commit_path};
 use crate::catalog::show_time;
 use crate::error::{Error, Result};
 
@@ -83,16 +82,7 @@ async fn read_records(table: &Snapshot, files: Vec<CommitFile>) -> Result<Vec<Co
 
 async fn read_record(store: &dyn ObjectStore, file: CommitFile) -> Result<CommitRecord> {
     let bytes = store.get(&commit_path(file.version)).await?.bytes().await?;
-    let info = parse_lines(&bytes)
-        .into_iter()
-        .find_map(|action| match action {
-            Value::Object(mut action) => match action.remove("commitInfo") {
-                Some(Value::Object(info)) => Some(info),
-                _ => None,
-            },
-            _ => None,
-        })
-        .unwrap_or_default();
+    let info = CommitActions::parse(file.version, &bytes)?.info;
     let own_time = info.get("inCommitTimestamp").and_then(Value::as_i64).and_then(millis);
     Ok(CommitRecord {
         version: file.version,

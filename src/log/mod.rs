@@ -3,7 +3,10 @@
 mod actions;
 mod background;
 mod checkpoint;
+mod checksum;
+mod clean_up;
 mod commit;
+mod compaction;
 mod features;
 mod files;
 pub(crate) mod history;
@@ -13,6 +16,8 @@ mod winners;
 
 pub(crate) use actions::CommitActions;
 pub(crate) use background::Background;
+pub(crate) use checkpoint::write as write_checkpoint;
+pub(crate) use checksum::check as check_against_checksum;
 pub(crate) use commit::{Commit, Mode, commit};
 pub(crate) use features::{FEATURES, check_readable, check_writable};
 pub(crate) use files::{DataFile, remove};

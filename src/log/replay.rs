@@ -14,7 +14,7 @@ use super::actions::CommitActions;
 use super::checkpoint::{self, Checkpoint};
 use super::files::{DataFile, FileKey, Files};
 use super::snapshot::Contents;
-use super::{FOLDER, commit_path};
+use super::{FOLDER, commit_path, compaction};
 use crate::error::{Error, Result};
 
 /// How many files of the log are read at once.
@@ -64,8 +64,8 @@ pub(super) async fn replay(log_store: &LogStoreRef, version: Option<u64>) -> Res
     }
 }
 
-/// The latest contents, from the checkpoint that the log's hint names; none where it names none that can be read. Commits
-/// are asked for one behind the other until there is none: a long log need not be listed.
+/// The latest contents, from the checkpoint that the log's hint names; none where a listing has to tell. Commits are asked
+/// for one behind the other until there is none: a log whose checkpoint is near need not be listed.
 async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
     let Some(checkpoint) = checkpoint::last(store.as_ref()).await else {
         return Ok(None);
@@ -75,8 +75,33 @@ async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
     };
     let mut state = State::default();
     actions.into_iter().for_each(|actions| state.apply(actions));
-    let mut version = checkpoint.version;
-    let mut commits = futures::stream::iter(version + 1..)
+    let near = checkpoint.version + READS as u64;
+    let mut version = follow(store, checkpoint.version, near, &mut state).await?;
+    if version == near {
+        // The checkpoint is far behind: there may be a later one, or commits that were compacted.
+        let log = Listing::read(store.as_ref()).await?.unwrap_or_default();
+        let latest = log.latest().unwrap_or(version);
+        let Ok(steps) = log.steps(version + 1, latest) else {
+            return Ok(None);
+        };
+        if log
+            .checkpoints
+            .keys()
+            .next_back()
+            .is_some_and(|last| *last > checkpoint.version)
+        {
+            return Ok(None);
+        }
+        walk(store, steps, &mut state).await?;
+        version = follow(store, latest.max(version), u64::MAX, &mut state).await?;
+    }
+    // A state without protocol or metadata is for the listing to explain.
+    Ok(state.contents(version).ok())
+}
+
+/// Applies the commits behind `version` until there is none, or one is `last`, and returns the version that is reached.
+async fn follow(store: &Arc<dyn ObjectStore>, mut version: u64, last: u64, state: &mut State) -> Result<u64> {
+    let mut commits = futures::stream::iter(version + 1..=last)
         .map(|version| {
             let store = store.clone();
             async move { read_commit(store.as_ref(), version).await }
@@ -87,12 +112,48 @@ async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
         state.apply(actions);
         version += 1;
     }
-    // A state without protocol or metadata is for the listing to explain.
-    Ok(state.contents(version).ok())
+    Ok(version)
+}
+
+/// Some commits of a log, one or more that are compacted into one file.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    first: u64,
+    last: u64,
+}
+
+/// Applies the commits of the steps, in their order.
+async fn walk(store: &Arc<dyn ObjectStore>, steps: Vec<Step>, state: &mut State) -> Result<()> {
+    let mut commits = futures::stream::iter(steps)
+        .map(|step| {
+            let store = store.clone();
+            async move { read_step(store.as_ref(), step).await }
+        })
+        .buffered(READS);
+    while let Some(actions) = commits.try_next().await? {
+        actions.into_iter().for_each(|actions| state.apply(actions));
+    }
+    Ok(())
+}
+
+async fn read_step(store: &dyn ObjectStore, step: Step) -> Result<Vec<CommitActions>> {
+    if step.first < step.last {
+        match compaction::read(store, step.first, step.last).await {
+            Ok(actions) => return Ok(vec![actions]),
+            // The commits themselves tell the same.
+            Err(error) => tracing::warn!(step.first, step.last, %error, "compacted commits cannot be read"),
+        }
+    }
+    let mut commits = Vec::new();
+    for version in step.first..=step.last {
+        let gone = || Error::corrupt(format!("version {version} went while the log was read"));
+        commits.push(read_commit(store, version).await?.ok_or_else(gone)?);
+    }
+    Ok(commits)
 }
 
 /// The actions of a commit; none where it is not there.
-async fn read_commit(store: &dyn ObjectStore, version: u64) -> Result<Option<CommitActions>> {
+pub(super) async fn read_commit(store: &dyn ObjectStore, version: u64) -> Result<Option<CommitActions>> {
     let bytes = match store.get(&commit_path(version)).await {
         Ok(found) => found.bytes().await?,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -104,15 +165,17 @@ async fn read_commit(store: &dyn ObjectStore, version: u64) -> Result<Option<Com
 
 /// What is in the log's folder.
 #[derive(Debug, Default)]
-struct Listing {
-    /// The versions whose commits are there.
+pub(super) struct Listing {
+    /// The versions whose commits are there, in order.
     commits: Vec<u64>,
     /// Complete checkpoints, by version.
-    checkpoints: BTreeMap<u64, Vec<Checkpoint>>,
+    pub(super) checkpoints: BTreeMap<u64, Vec<Checkpoint>>,
+    /// Ranges of versions that were compacted into one file: the last of each, by the first.
+    compacted: BTreeMap<u64, Vec<u64>>,
 }
 
 impl Listing {
-    async fn read(store: &dyn ObjectStore) -> Result<Option<Self>> {
+    pub(super) async fn read(store: &dyn ObjectStore) -> Result<Option<Self>> {
         let listed = match store.list_with_delimiter(Some(&Path::from(FOLDER))).await {
             Ok(listed) => listed.objects,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -124,6 +187,8 @@ impl Listing {
             let Some(name) = meta.location.filename() else { continue };
             if let Some(version) = commit_version(name) {
                 log.commits.push(version);
+            } else if let Some((first, last)) = compaction::range(name) {
+                log.compacted.entry(first).or_default().push(last);
             } else {
                 parts.extend(checkpoint::part(name, meta.location.clone()));
             }
@@ -155,28 +220,31 @@ impl Listing {
             }
             None => 0,
         };
-        let wanted: Vec<u64> = (first..=version).collect();
-        if let Some(missing) = wanted
-            .iter()
-            .find(|version| self.commits.binary_search(version).is_err())
-        {
-            return Err(Error::corrupt(format!(
-                "the log lacks version {missing}, and has no checkpoint that makes up for it"
-            )));
-        }
-        let mut commits = futures::stream::iter(wanted)
-            .map(|version| {
-                let store = store.clone();
-                async move {
-                    let actions = read_commit(store.as_ref(), version).await?;
-                    actions.ok_or_else(|| Error::corrupt(format!("version {version} went while the log was read")))
-                }
-            })
-            .buffered(READS);
-        while let Some(actions) = commits.try_next().await? {
-            state.apply(actions);
-        }
+        walk(store, self.steps(first, version)?, &mut state).await?;
         state.contents(version)
+    }
+
+    /// The steps from version `first` to `last`, as few as there are files for.
+    ///
+    /// # Errors
+    /// Where a commit is missing.
+    fn steps(&self, mut first: u64, last: u64) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        while first <= last {
+            let compacted = self.compacted.get(&first).into_iter().flatten();
+            let step = Step {
+                first,
+                last: compacted.filter(|end| **end <= last).max().copied().unwrap_or(first),
+            };
+            if step.last == first && self.commits.binary_search(&first).is_err() {
+                return Err(Error::corrupt(format!(
+                    "the log lacks version {first}, and has no checkpoint that makes up for it"
+                )));
+            }
+            steps.push(step);
+            first = step.last + 1;
+        }
+        Ok(steps)
     }
 }
 
@@ -196,10 +264,12 @@ struct State {
     came: usize,
     transactions: HashMap<String, Transaction>,
     domains: BTreeMap<String, DomainMetadata>,
+    commit: Option<String>,
 }
 
 impl State {
     fn apply(&mut self, mut actions: CommitActions) {
+        self.commit = actions.id().map(ToString::to_string);
         for key in actions.removed_keys() {
             self.files.remove(&key);
         }
@@ -224,6 +294,7 @@ impl State {
             files: Files::new(files.into_iter().map(|(_, file)| file).collect()),
             transactions: Arc::new(self.transactions),
             domains: Arc::new(self.domains),
+            commit: self.commit,
         })
     }
 }

@@ -7,13 +7,12 @@ use delta_kernel::table_properties::TableProperties;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{DomainMetadata, Metadata, Protocol, Transaction};
 use deltalake_core::logstore::LogStoreRef;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use url::Url;
 
 use super::actions::CommitActions;
-use super::commit_path;
 use super::files::Files;
-use super::replay::replay;
+use super::replay::{read_commit, replay};
 use crate::error::Result;
 
 /// One version of a table. Clones share everything.
@@ -37,6 +36,8 @@ pub(super) struct Contents {
     pub(super) transactions: Arc<HashMap<String, Transaction>>,
     /// Metadata of each domain, by its name.
     pub(super) domains: Arc<BTreeMap<String, DomainMetadata>>,
+    /// What tells the version's commit from every other; none where it is not known.
+    pub(super) commit: Option<String>,
 }
 
 impl Snapshot {
@@ -58,12 +59,10 @@ impl Snapshot {
         let mut contents = self.0.contents.clone();
         loop {
             let version = contents.version + 1;
-            let bytes = match store.get(&commit_path(version)).await {
-                Ok(found) => found.bytes().await?,
-                Err(object_store::Error::NotFound { .. }) => break,
-                Err(error) => return Err(error.into()),
+            let Some(actions) = read_commit(store.as_ref(), version).await? else {
+                break;
             };
-            contents.apply(version, CommitActions::parse(version, &bytes)?);
+            contents.apply(version, actions);
         }
         if contents.version == self.version() {
             return Ok(self.clone());
@@ -111,8 +110,12 @@ impl Snapshot {
             .is_some_and(|last| last >= transaction.version)
     }
 
+    /// The last transaction of each application.
+    pub(super) fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        self.0.contents.transactions.values()
+    }
+
     /// Metadata of each domain, by its name.
-    #[expect(dead_code, reason = "clustering reads it")]
     pub(crate) fn domains(&self) -> &BTreeMap<String, DomainMetadata> {
         &self.0.contents.domains
     }
@@ -131,6 +134,16 @@ impl Snapshot {
         self.0.log_store.root_url()
     }
 
+    /// Whether the version's commit is still the one that was read: a table that was dropped and made again has others.
+    ///
+    /// # Errors
+    /// Where the store fails or the commit cannot be read.
+    pub(super) async fn stands(&self) -> Result<bool> {
+        let actions = read_commit(self.store().as_ref(), self.version()).await?;
+        let was = self.0.contents.commit.as_deref();
+        Ok(actions.is_some_and(|actions| was.is_none_or(|was| actions.id() == Some(was))))
+    }
+
     /// The version as delta-rs holds it, for what is still done with its builders.
     ///
     /// # Errors
@@ -146,6 +159,7 @@ impl Contents {
     /// Goes on to the next version.
     pub(super) fn apply(&mut self, version: u64, mut actions: CommitActions) {
         self.version = version;
+        self.commit = actions.id().map(ToString::to_string);
         let removed = actions.removed_keys();
         let added = actions.take_files();
         if !removed.is_empty() || !added.is_empty() {

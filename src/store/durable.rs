@@ -7,6 +7,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -15,6 +16,13 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 use uuid::Uuid;
+
+use crate::failpoint;
+
+/// Marks a write (among [`PutOptions::extensions`]) that need not outlast a power cut: it appears at once or not at all, but
+/// when it is on disk is left to the system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unsynced;
 
 /// The local file system, rooted at `/`, with fsync of file and folder behind every write.
 ///
@@ -40,19 +48,25 @@ impl DurableLocal {
 #[async_trait]
 impl ObjectStore for DurableLocal {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        let path = self.file(location)?;
+        let target = Target {
+            path: self.file(location)?,
+            location: location.clone(),
+            synced: opts.extensions.get::<Unsynced>().is_none(),
+        };
         match opts.mode {
-            PutMode::Create => blocking(move || create(&path, &payload)).await,
-            PutMode::Overwrite => blocking(move || replace(&path, &payload)).await,
+            PutMode::Create => blocking(move || create(&target, &payload)).await,
+            PutMode::Overwrite => blocking(move || replace(&target, &payload)).await,
             PutMode::Update(_) => self.inner.put_opts(location, payload, opts).await,
         }
     }
 
     async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        passing("upload", location, "begin")?;
         let inner = self.inner.put_multipart_opts(location, opts).await?;
         Ok(Box::new(DurableUpload {
             inner,
             path: self.file(location)?,
+            location: location.clone(),
         }))
     }
 
@@ -65,7 +79,17 @@ impl ObjectStore for DurableLocal {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let passed = locations.map(|location| {
+            let location = location?;
+            passing("delete", &location, "begin").map(|()| location)
+        });
+        let deleted = self.inner.delete_stream(passed.boxed());
+        deleted
+            .map(|location| {
+                let location = location?;
+                passing("delete", &location, "done").map(|()| location)
+            })
+            .boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -81,15 +105,21 @@ impl ObjectStore for DurableLocal {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        passing("copy", to, "begin")?;
         self.inner.copy_opts(from, to, options).await?;
+        passing("copy", to, "named")?;
         let path = self.file(to)?;
-        blocking(move || sync(&path)).await
+        blocking(move || sync(&path)).await?;
+        passing("copy", to, "done")
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        passing("rename", to, "begin")?;
         self.inner.rename_opts(from, to, options).await?;
+        passing("rename", to, "named")?;
         let path = self.file(to)?;
-        blocking(move || sync(&path)).await
+        blocking(move || sync(&path)).await?;
+        passing("rename", to, "done")
     }
 }
 
@@ -97,6 +127,7 @@ impl ObjectStore for DurableLocal {
 struct DurableUpload {
     inner: Box<dyn MultipartUpload>,
     path: PathBuf,
+    location: Path,
 }
 
 #[async_trait]
@@ -106,9 +137,12 @@ impl MultipartUpload for DurableUpload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
+        passing("upload", &self.location, "staged")?;
         let result = self.inner.complete().await?;
+        passing("upload", &self.location, "named")?;
         let path = self.path.clone();
         blocking(move || sync(&path)).await?;
+        passing("upload", &self.location, "done")?;
         Ok(result)
     }
 
@@ -124,14 +158,31 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-/// Writes the bytes to a synced temporary file beside `path`, links it in with `publish`, and syncs the folder.
+/// [`failpoint::at_store`] as an error of the store.
+fn passing(step: &str, location: &Path, place: &str) -> Result<()> {
+    failpoint::at_store(step, location, place).map_err(|source| Error::Generic {
+        store: "local disk",
+        source: Box::new(source),
+    })
+}
+
+/// Where bytes are to be put.
+struct Target {
+    path: PathBuf,
+    location: Path,
+    synced: bool,
+}
+
+/// Writes the bytes to a temporary file beside the target, synced, links it in with `publish`, and syncs the folder.
 fn write_beside(
-    path: &FilePath,
+    target: &Target,
     payload: &PutPayload,
     publish: impl FnOnce(&FilePath) -> io::Result<()>,
 ) -> Result<PutResult> {
-    let parent = path.parent().unwrap_or(FilePath::new("/"));
+    let pass = |place| failpoint::at_store("put", &target.location, place);
+    let parent = target.path.parent().unwrap_or(FilePath::new("/"));
     let attempt = || -> io::Result<()> {
+        pass("begin")?;
         make_folders(parent)?;
         let temporary = parent.join(format!(".{}.tmp", Uuid::new_v4().simple()));
         let written = (|| {
@@ -139,15 +190,22 @@ fn write_beside(
             for chunk in payload.iter() {
                 file.write_all(chunk)?;
             }
-            file.sync_all()?;
-            publish(&temporary)
+            if target.synced {
+                file.sync_all()?;
+            }
+            pass("staged")?;
+            publish(&temporary)?;
+            pass("named")
         })();
         // After a rename there is nothing left to remove; after a link, or a failure, there is.
         let _ = fs::remove_file(&temporary);
         written?;
-        sync_folder(parent)
+        if target.synced {
+            sync_folder(parent)?;
+        }
+        pass("done")
     };
-    attempt().map_err(|error| store_error(path, error))?;
+    attempt().map_err(|error| store_error(&target.path, error))?;
     Ok(PutResult {
         e_tag: None,
         version: None,
@@ -156,12 +214,12 @@ fn write_beside(
 
 /// The name appears at once, with all bytes behind it on disk, or not at all: a reader (or a crash) between creation and
 /// content would leave a torn commit.
-fn create(path: &FilePath, payload: &PutPayload) -> Result<PutResult> {
-    write_beside(path, payload, |temporary| fs::hard_link(temporary, path))
+fn create(target: &Target, payload: &PutPayload) -> Result<PutResult> {
+    write_beside(target, payload, |temporary| fs::hard_link(temporary, &target.path))
 }
 
-fn replace(path: &FilePath, payload: &PutPayload) -> Result<PutResult> {
-    write_beside(path, payload, |temporary| fs::rename(temporary, path))
+fn replace(target: &Target, payload: &PutPayload) -> Result<PutResult> {
+    write_beside(target, payload, |temporary| fs::rename(temporary, &target.path))
 }
 
 /// Creates missing folders, and syncs each new name into its parent.

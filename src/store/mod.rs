@@ -17,7 +17,7 @@ use url::{Position, Url};
 
 use crate::error::{Error, Result};
 
-pub(crate) use durable::DurableLocal;
+pub(crate) use durable::{DurableLocal, Unsynced};
 
 /// The schemes of stores that are not local.
 const SCHEMES: [&str; 11] = [

@@ -73,7 +73,10 @@ def test_a_kill_leaves_whole_statements(lake, name, vectors):
     statements = [statement.format(half=ROWS // 2) for statement in STATEMENTS[name]]
     found, last = look(lake)
     advanced = 0
-    for _ in range(2):
+    # On a busy machine, no statement may return before the first kills.
+    for kills in range(20):
+        if kills >= 2 and advanced > 0:
+            break
         # What is not whole any more, such as a delete without its insert, goes on where it stopped.
         at_half = name == "delete and insert" and found["count"] == ROWS // 2
         turns = (statements[1:] if at_half else []) + statements * 30
