@@ -7,16 +7,14 @@ use crate::log::Snapshot;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use deltalake_core::kernel::{Action, Add, Metadata, Protocol, Remove, Transaction};
 use deltalake_core::logstore::LogStoreRef;
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
 use tokio::task::JoinSet;
 
-use super::gather::gather;
+use super::gather::{ahead, gather};
 use super::validate::Validator;
 use super::write::{FileWriter, Written, count_batch, count_schema};
 use crate::catalog::{Lake, TableId};
@@ -443,25 +441,6 @@ async fn write_partitions(
         }
         None => Ok(all),
     }
-}
-
-/// Reads a stream in a task of its own, a few batches ahead: rows are read on one core while they are written on another.
-fn ahead(mut stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
-    let schema = stream.schema();
-    let (mut sender, receiver) = futures::channel::mpsc::channel(2);
-    let reader = SpawnedTask::spawn(async move {
-        while let Some(batch) = stream.next().await {
-            if sender.send(batch).await.is_err() {
-                break;
-            }
-        }
-    });
-    // The task ends with the stream that it feeds.
-    let batches = receiver.map(move |batch| {
-        let _ = &reader;
-        batch
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
 async fn write_stream(

@@ -19,7 +19,7 @@ pub(crate) mod update;
 mod validate;
 mod write;
 
-pub(crate) use gather::gather;
+pub(crate) use gather::{ahead, gather};
 pub(crate) use insert::{InsertCommand, NewTable, Overwrite};
 pub(crate) use replace::plan_replace;
 pub(crate) use retry::with_retries;

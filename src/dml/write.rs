@@ -19,6 +19,9 @@ use parquet::schema::types::ColumnPath;
 use crate::error::{Error, Result};
 use crate::table::{Definition, relabel};
 
+/// The size that a row group is closed at: an open one is in memory.
+const ROW_GROUP_BYTES: usize = 128 << 20;
+
 /// The result of `INSERT`, `UPDATE` and `DELETE`.
 pub(crate) fn count_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("count", DataType::UInt64, false)]))
@@ -164,6 +167,7 @@ fn writer_properties(definition: &Definition) -> Result<WriterProperties> {
     };
     // Without statistics in the footer of deeply nested columns nothing is lost: only leaves of structs are pruned by.
     let mut builder = WriterProperties::builder()
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("posixlake version {}", env!("CARGO_PKG_VERSION")));
