@@ -96,6 +96,16 @@ impl Rows {
         })
     }
 
+    /// Files with other columns than the version's: those of this definition.
+    ///
+    /// # Errors
+    /// As [`Rows::new`].
+    pub(crate) fn defined_by(mut self, definition: Definition) -> Result<Self> {
+        self.layout = Layout::new(&definition, self.layout.has_identity())?;
+        self.definition = Arc::new(definition);
+        Ok(self)
+    }
+
     /// Only these files.
     pub(crate) fn of_files(mut self, files: Vec<Selected>) -> Self {
         self.files = Some(files);
