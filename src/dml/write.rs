@@ -1,5 +1,6 @@
 //! Rows to data files.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arrow::array::{StringArray, UInt64Array};
@@ -55,6 +56,18 @@ impl FileWriter {
     /// # Errors
     /// Where the schema cannot be written or a property makes no sense.
     pub(crate) fn new(definition: &Definition, store: ObjectStoreRef) -> Result<Self> {
+        Self::closing_at(definition, store, definition.target_file_size())
+    }
+
+    /// A writer whose files become as large as their writer wants.
+    ///
+    /// # Errors
+    /// As [`FileWriter::new`].
+    pub(crate) fn unlimited(definition: &Definition, store: ObjectStoreRef) -> Result<Self> {
+        Self::closing_at(definition, store, None)
+    }
+
+    fn closing_at(definition: &Definition, store: ObjectStoreRef, size: Option<NonZeroU64>) -> Result<Self> {
         let schema = definition.arrow_schema()?;
         let physical = definition.physical_schema()?;
         let partition_columns = definition
@@ -78,7 +91,7 @@ impl FileWriter {
             physical.clone(),
             partition_columns,
             Some(writer_properties(definition)?),
-            definition.target_file_size(),
+            size,
             None,
             indexed_columns,
             statistics_columns,

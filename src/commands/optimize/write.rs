@@ -86,8 +86,14 @@ pub(super) async fn rewrite(
 ) -> Result<Vec<Rewritten>> {
     let definition = Definition::of(table)?;
     let width = Width::of(running, bins.len());
+    // Where rows are counted, they tell where a file ends; its bytes would leave a rest behind some of them.
+    let counted = bins.iter().all(|bin| bin.rows().is_some());
+    let writer = match counted {
+        true => FileWriter::unlimited(&definition, table.store())?,
+        false => FileWriter::new(&definition, table.store())?,
+    };
     let work = Work {
-        writer: Arc::new(FileWriter::new(&definition, table.store())?),
+        writer: Arc::new(writer),
         rows: Rows::new(lake.stores().clone(), table.clone(), &id.display(), false)?,
         zorder: Arc::new(zorder.to_vec()),
         target: definition.target_file_size().map_or(u64::MAX, u64::from),
