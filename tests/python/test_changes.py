@@ -115,17 +115,33 @@ def test_conditions_choose_commits_and_files(lake):
     assert lake.run("SELECT count(*) FROM table_changes('t', 1, 7)").returncode != 0
 
 
+def commit_schema(lake, change):
+    """Commits another schema, as a writer does that can change more of it."""
+    metadata = [json.loads(line) for commit in commits(lake) for line in commit.read_text().splitlines()]
+    metadata = [action for action in metadata if "metaData" in action][-1]
+    schema = json.loads(metadata["metaData"]["schemaString"])
+    change(schema["fields"])
+    metadata["metaData"]["schemaString"] = json.dumps(schema)
+    version = len(commits(lake))
+    path = pathlib.Path(lake.path("t"), "_delta_log", f"{version:020}.json")
+    path.write_text("\n".join(map(json.dumps, [{"commitInfo": {"operation": "CHANGE COLUMN"}}, metadata])))
+
+
 def test_columns_that_came_and_types_that_grew_are_read(lake):
     lake.sql(
-        f"CREATE TABLE t (id INT, k STRING) TBLPROPERTIES ({FEED}, 'delta.enableTypeWidening' = 'true', "
+        f"CREATE TABLE t (id INT, k STRING) TBLPROPERTIES ({FEED}, 'delta.feature.typeWidening' = 'supported', "
         "'delta.enableDeletionVectors' = 'true')",
         "INSERT INTO t VALUES (1, 'a'), (2, 'b')",
         "UPDATE t SET k = 'c' WHERE id = 1",
         "ALTER TABLE t ADD COLUMN n BIGINT",
-        "ALTER TABLE t ALTER COLUMN id TYPE BIGINT",
-        "INSERT INTO t VALUES (5000000000, 'd', 1)",
-        "DELETE FROM t WHERE id = 2",
     )
+
+    def widen(fields):
+        fields[0]["type"] = "long"
+        fields[0]["metadata"] = {"delta.typeChanges": [{"toType": "long", "fromType": "integer"}]}
+
+    commit_schema(lake, widen)
+    lake.sql("INSERT INTO t VALUES (5000000000, 'd', 1)", "DELETE FROM t WHERE id = 2")
     found = lake.sql("SELECT id, k, n, _change_type AS c, _commit_version AS v FROM t$changes ORDER BY v, id, c")
     assert [tuple(row.values()) for row in found] == [
         ("1", "a", "", "insert", "1"),
@@ -137,21 +153,17 @@ def test_columns_that_came_and_types_that_grew_are_read(lake):
     ]
 
 
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        ("ALTER TABLE t RENAME COLUMN k TO l", "column k was dropped or renamed"),
-        ("ALTER TABLE t DROP COLUMN k", "column k was dropped or renamed"),
-    ],
-)
-def test_a_schema_that_cannot_hold_earlier_rows_is_an_error(lake, change, what):
+@pytest.mark.parametrize("change", ["rename", "drop"])
+def test_a_schema_that_cannot_hold_earlier_rows_is_an_error(lake, change):
     lake.sql(
         f"CREATE TABLE t (id BIGINT, k STRING) TBLPROPERTIES ({FEED}, 'delta.columnMapping.mode' = 'name')",
         "INSERT INTO t VALUES (1, 'a')",
-        change,
-        "INSERT INTO t (id) VALUES (2)",
     )
+    commit_schema(lake, lambda fields: fields.pop() if change == "drop" else fields[1].update(name="l"))
+    lake.sql("INSERT INTO t (id) VALUES (2)")
     answer = lake.run("SELECT * FROM t$changes")
-    assert answer.returncode != 0 and "version 0" in answer.stderr and what in answer.stderr, answer.stderr
+    assert answer.returncode != 0 and "version 0" in answer.stderr, answer.stderr
+    assert "column k was dropped or renamed" in answer.stderr
     assert [row["k"] for row in lake.sql("SELECT * FROM table_changes('t', 0, 1)")] == ["a"]
     assert [row["id"] for row in lake.sql("SELECT * FROM table_changes('t', 3)")] == ["2"]
+    assert [row["id"] for row in lake.sql("SELECT * FROM t$changes WHERE _commit_version >= 2")] == ["2"]
