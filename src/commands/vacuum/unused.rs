@@ -64,7 +64,8 @@ impl Needs {
         let found = futures::stream::iter(paths).map(|path| async move {
             progress.rows.add(1);
             match self.store.head(&path).await {
-                Ok(meta) => Ok(Some(meta)),
+                // What is below a prefix may be answered with a location that has it.
+                Ok(meta) => Ok(Some(ObjectMeta { location: path, ..meta })),
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(error),
             }
