@@ -180,7 +180,7 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
             may("dry_run", "BOOLEAN", "false"),
             may("mode", "STRING", "'full'"),
         ],
-        result: &["path"],
+        result: &["path", "num_deleted_files", "deleted_bytes"],
         statement: "VACUUM t [LITE | FULL] [RETAIN n HOURS] [DRY RUN]",
         summary: "Deletes files that no version within the retention time needs.",
         lower: |arguments| {

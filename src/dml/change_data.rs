@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use delta_kernel::table_features::ColumnMappingMode;
 use deltalake_core::kernel::{Action, Add, AddCDCFile};
 use deltalake_core::logstore::ObjectStoreRef;
 use object_store::prefix::PrefixStore;
-use serde_json::json;
 
 use super::write::{FileWriter, conform};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::table::Definition;
 
 /// The folder of change data, below the table's.
@@ -47,23 +45,7 @@ impl ChangeData {
         if !keeps_changes(definition) {
             return Ok(None);
         }
-        let broken = |error: serde_json::Error| Error::internal(error.to_string());
-        let mut schema = serde_json::to_value(definition.schema()).map_err(broken)?;
-        let mapped = definition.mapping() != ColumnMappingMode::None;
-        let metadata = if mapped {
-            json!({ "delta.columnMapping.id": i32::MAX, "delta.columnMapping.physicalName": TYPE })
-        } else {
-            json!({})
-        };
-        if let Some(fields) = schema.get_mut("fields").and_then(|fields| fields.as_array_mut()) {
-            fields.push(json!({ "name": TYPE, "type": "string", "nullable": true, "metadata": metadata }));
-        }
-        let mut changed = serde_json::to_value(definition.metadata()).map_err(broken)?;
-        if let Some(text) = changed.get_mut("schemaString") {
-            *text = json!(schema.to_string());
-        }
-        let metadata = serde_json::from_value(changed).map_err(broken)?;
-        let definition = Definition::new(metadata, definition.protocol().clone())?;
+        let definition = definition.with_columns(&[(TYPE, "string", false)])?;
         let folder = Arc::new(PrefixStore::new(store, FOLDER));
         Ok(Some(Self {
             writer: FileWriter::new(&definition, folder)?,

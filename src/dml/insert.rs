@@ -1,22 +1,23 @@
 //! `INSERT` in all its forms, and every statement that makes a table out of a query: one writer for all of them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::log::Snapshot;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use deltalake_core::kernel::{Action, Add, Metadata, Protocol, Remove, Transaction};
 use deltalake_core::logstore::LogStoreRef;
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
+use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use super::gather::gather;
+use super::gather::{ahead, gather};
+use super::retry::{ATTEMPTS, pause};
 use super::validate::Validator;
 use super::write::{FileWriter, Written, count_batch, count_schema};
 use crate::catalog::{Lake, TableId};
@@ -52,19 +53,57 @@ pub(crate) struct NewTable {
     pub(crate) if_not_exists: bool,
 }
 
+/// Rows on their way into a table, planned on one version of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Inserted {
+    input: Arc<dyn ExecutionPlan>,
+    how: How,
+}
+
+impl Inserted {
+    pub(crate) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        overwrite: Overwrite,
+        evolution: Option<(Metadata, Protocol)>,
+        reads: Option<u64>,
+    ) -> Self {
+        let how = How {
+            overwrite,
+            evolution,
+            reads,
+        };
+        Self { input, how }
+    }
+}
+
+/// What the rows do to their table.
+#[derive(Debug, Clone)]
+struct How {
+    overwrite: Overwrite,
+    /// The table's next metadata and protocol, where schema evolution changes them.
+    evolution: Option<(Metadata, Protocol)>,
+    /// The version of the table that the rows were made from, where they were made from the table itself.
+    reads: Option<u64>,
+}
+
+/// Plans the statement again, on the table's latest version.
+pub(crate) type InsertAgain = Arc<dyn Fn() -> BoxFuture<'static, Result<Inserted>> + Send + Sync>;
+
 /// Writes the rows of a query into a table, in one commit.
-#[derive(Debug)]
 pub(crate) struct InsertCommand {
     lake: Arc<Lake>,
     id: TableId,
-    overwrite: Overwrite,
+    how: How,
     new_table: Option<NewTable>,
-    /// The table's next metadata and protocol, where schema evolution changes them.
-    evolution: Option<(Metadata, Protocol)>,
     copied: Option<Copied>,
-    /// The version of the table that the rows were made from, where they were made from the table itself.
-    reads: Option<u64>,
+    again: Option<InsertAgain>,
     statement: Option<String>,
+}
+
+impl fmt::Debug for InsertCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
 }
 
 /// The files that the rows come from, as application transactions that no other commit has, up to a version.
@@ -79,18 +118,27 @@ impl InsertCommand {
         Self {
             lake,
             id,
-            overwrite,
+            how: How {
+                overwrite,
+                evolution: None,
+                reads: None,
+            },
             new_table: None,
-            evolution: None,
             copied: None,
-            reads: None,
+            again: None,
             statement,
         }
     }
 
+    /// The statement can be planned again where another writer was first.
+    pub(crate) fn repeatable(mut self, again: InsertAgain) -> Self {
+        self.again = Some(again);
+        self
+    }
+
     /// The rows are made from the table itself, at this version: nobody may change it before they come.
     pub(crate) fn reading(mut self, version: Option<u64>) -> Self {
-        self.reads = version;
+        self.how.reads = version;
         self
     }
 
@@ -102,7 +150,7 @@ impl InsertCommand {
 
     /// The commit also changes the table's schema.
     pub(crate) fn evolving(mut self, metadata: Metadata, protocol: Protocol) -> Self {
-        self.evolution = Some((metadata, protocol));
+        self.how.evolution = Some((metadata, protocol));
         self
     }
 
@@ -142,7 +190,7 @@ impl InsertCommand {
         }
     }
 
-    async fn target(&self) -> Result<Target> {
+    async fn target(&self, how: &How) -> Result<Target> {
         let standing = self.lake.snapshots().latest(&self.id.url).await?;
         let definition = match (&self.new_table, &standing) {
             (Some(new), Some(_)) if !new.replace => {
@@ -156,7 +204,7 @@ impl InsertCommand {
                 };
             }
             (Some(new), _) => Definition::new(new.metadata.clone(), new.protocol.clone())?,
-            (None, Some(table)) => match &self.evolution {
+            (None, Some(table)) => match &how.evolution {
                 Some((metadata, protocol)) => Definition::new(metadata.clone(), protocol.clone())?,
                 None => Definition::of(table)?,
             },
@@ -176,12 +224,21 @@ impl InsertCommand {
         })))
     }
 
-    fn removes(&self, table: &Snapshot, definition: &Definition, adds: &[Add]) -> Result<Vec<Remove>> {
-        let partitions: HashSet<Vec<(String, Option<String>)>> = match &self.overwrite {
+    fn removes(
+        &self,
+        overwrite: &Overwrite,
+        table: &Snapshot,
+        definition: &Definition,
+        adds: &[Add],
+    ) -> Result<Vec<Remove>> {
+        if self.new_table.is_none() && *overwrite == Overwrite::Nothing {
+            return Ok(Vec::new());
+        }
+        let partitions: HashSet<Vec<(String, Option<String>)>> = match overwrite {
             Overwrite::DynamicPartitions => adds.iter().map(|add| sorted(&add.partition_values)).collect(),
             _ => HashSet::new(),
         };
-        let wanted = |values: &HashMap<String, Option<String>>| match &self.overwrite {
+        let wanted = |values: &HashMap<String, Option<String>>| match overwrite {
             Overwrite::Nothing => self.new_table.is_some(),
             Overwrite::All => true,
             Overwrite::DynamicPartitions => partitions.contains(&sorted(values)),
@@ -204,8 +261,8 @@ impl InsertCommand {
         Ok(removes)
     }
 
-    fn parameters(&self, definition: &Definition) -> BTreeMap<String, String> {
-        let mode = if self.overwrite == Overwrite::Nothing {
+    fn parameters(overwrite: &Overwrite, definition: &Definition) -> BTreeMap<String, String> {
+        let mode = if *overwrite == Overwrite::Nothing {
             "Append"
         } else {
             "Overwrite"
@@ -215,7 +272,7 @@ impl InsertCommand {
             ("mode".to_string(), mode.to_string()),
             ("partitionBy".to_string(), partition_by),
         ]);
-        match &self.overwrite {
+        match overwrite {
             Overwrite::DynamicPartitions => {
                 parameters.insert("dynamicPartitionOverwrite".to_string(), "true".to_string());
             }
@@ -257,7 +314,7 @@ fn sorted(values: &HashMap<String, Option<String>>) -> Vec<(String, Option<Strin
 impl SinkCommand for InsertCommand {
     fn describe(&self) -> String {
         let operation = self.new_table.as_ref().map_or("INSERT", |new| new.operation);
-        let how = match &self.overwrite {
+        let how = match &self.how.overwrite {
             Overwrite::Nothing => String::new(),
             Overwrite::All => ", replacing all rows".to_string(),
             Overwrite::DynamicPartitions => ", replacing the partitions of the new rows".to_string(),
@@ -277,8 +334,36 @@ impl SinkCommand for InsertCommand {
     }
 
     async fn run(&self, input: Arc<dyn ExecutionPlan>, running: Running) -> Result<RecordBatch> {
-        let Target::Table(target) = self.target().await? else {
-            return count_batch(0);
+        let how = self.how.clone();
+        let mut rows = Inserted { input, how };
+        let mut lost = 0;
+        loop {
+            match (self.attempt(&rows, &running).await, &self.again) {
+                (Err(error), Some(again)) if error.kind() == ErrorKind::Conflict => {
+                    lost += 1;
+                    if lost >= ATTEMPTS {
+                        return Err(Error::conflict(format!(
+                            "other writers changed table {} first, {lost} times; nothing was changed: run the statement again \
+                             when the table is less busy",
+                            self.id.display()
+                        ))
+                        .with_source(error));
+                    }
+                    pause(lost).await;
+                    rows = again().await?;
+                }
+                (outcome, _) => return count_batch(outcome?),
+            }
+        }
+    }
+}
+
+impl InsertCommand {
+    /// Writes the rows and commits them, and tells how many they are.
+    async fn attempt(&self, rows: &Inserted, running: &Running) -> Result<u64> {
+        let how = &rows.how;
+        let Target::Table(target) = self.target(how).await? else {
+            return Ok(0);
         };
         let Standing {
             table,
@@ -286,12 +371,10 @@ impl SinkCommand for InsertCommand {
             log_store,
         } = *target;
         self.check_copied(table.as_ref())?;
-        let transaction = running.transaction();
-        let stands = |table: &Snapshot| transaction.as_ref().is_some_and(|transaction| table.has(transaction));
-        if table.as_ref().is_some_and(stands) {
-            return count_batch(0);
+        if stands(table.as_ref(), running) {
+            return Ok(0);
         }
-        if let (Some(read), Some(table)) = (self.reads, &table)
+        if let (Some(read), Some(table)) = (how.reads, &table)
             && table.version() != read
         {
             return Err(Error::conflict(format!(
@@ -301,82 +384,115 @@ impl SinkCommand for InsertCommand {
                 table.version()
             )));
         }
-        let written = write_input(&self.id, &definition, &log_store, input, &running).await?;
+        let written = write_input(&self.id, &definition, &log_store, rows.input.clone(), running).await?;
+        let mut table = table;
+        let mut lost = 0;
+        loop {
+            let committed = self.commit(how, table.as_ref(), &definition, &log_store, &written, running);
+            match committed.await {
+                Ok(()) => return Ok(written.rows),
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    lost += 1;
+                    let now = self.lake.snapshots().latest(&self.id.url).await?;
+                    // The same transaction may have come by another way while this one was under way.
+                    let done = stands(now.as_ref(), running);
+                    if !done && lost < ATTEMPTS && self.may_follow(how, table.as_ref(), now.as_ref()) {
+                        pause(lost).await;
+                        table = now;
+                        continue;
+                    }
+                    discard(&log_store, &written.adds).await;
+                    return if done { Ok(0) } else { Err(error) };
+                }
+                Err(error) if error.kind() == ErrorKind::Storage => {
+                    // Whether the commit stands may not be known: its files stay.
+                    return Err(error);
+                }
+                Err(error) => {
+                    discard(&log_store, &written.adds).await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Whether rows that replace others, and were not made from the table, can come behind what others did to it: what
+    /// they replace is another matter each time.
+    fn may_follow(&self, how: &How, before: Option<&Snapshot>, now: Option<&Snapshot>) -> bool {
+        let (Some(before), Some(now)) = (before, now) else {
+            return false;
+        };
+        self.new_table.is_none()
+            && self.copied.is_none()
+            && how.reads.is_none()
+            && how.evolution.is_none()
+            && before.metadata() == now.metadata()
+            && before.protocol() == now.protocol()
+    }
+
+    async fn commit(
+        &self,
+        how: &How,
+        table: Option<&Snapshot>,
+        definition: &Definition,
+        log_store: &LogStoreRef,
+        written: &Written,
+        running: &Running,
+    ) -> Result<()> {
         let mut actions: Vec<Action> = Vec::new();
         if let Some(new) = &self.new_table {
             actions.push(Action::Protocol(new.protocol.clone()));
             actions.push(Action::Metadata(new.metadata.clone()));
-        } else if let Some((metadata, protocol)) = &self.evolution {
-            if Some(protocol) != table.as_ref().map(Snapshot::protocol) {
+        } else if let Some((metadata, protocol)) = &how.evolution {
+            if Some(protocol) != table.map(Snapshot::protocol) {
                 actions.push(Action::Protocol(protocol.clone()));
             }
             actions.push(Action::Metadata(metadata.clone()));
         }
-        actions.extend(
-            self.copied
-                .iter()
-                .flat_map(|copied| &copied.files)
-                .cloned()
-                .map(Action::Txn),
-        );
-        let removes = match &table {
-            Some(table) if self.new_table.is_some() || self.overwrite != Overwrite::Nothing => {
-                self.removes(table, &definition, &written.adds)?
-            }
-            _ => Vec::new(),
+        let copied = self.copied.iter().flat_map(|copied| &copied.files);
+        actions.extend(copied.cloned().map(Action::Txn));
+        let removes = match table {
+            Some(table) => self.removes(&how.overwrite, table, definition, &written.adds)?,
+            None => Vec::new(),
         };
-        let replaced = removes.len();
+        let bytes: i64 = written.adds.iter().map(|add| add.size).sum();
+        let metrics = [
+            ("numFiles", written.adds.len().to_string()),
+            ("numOutputRows", written.rows.to_string()),
+            ("numOutputBytes", bytes.to_string()),
+            ("numRemovedFiles", removes.len().to_string()),
+        ];
         actions.extend(removes.into_iter().map(Action::Remove));
-        let metrics = BTreeMap::from([
-            ("numFiles".to_string(), written.adds.len().to_string()),
-            ("numOutputRows".to_string(), written.rows.to_string()),
-            (
-                "numOutputBytes".to_string(),
-                written.adds.iter().map(|add| add.size).sum::<i64>().to_string(),
-            ),
-            ("numRemovedFiles".to_string(), replaced.to_string()),
-        ]);
         let nothing_to_do = written.adds.is_empty() && actions.is_empty();
-        actions.extend(transaction.clone().map(Action::Txn));
-        if nothing_to_do && self.overwrite == Overwrite::Nothing {
-            return count_batch(0);
+        if nothing_to_do && how.overwrite == Overwrite::Nothing {
+            return Ok(());
         }
-        let rows = written.rows;
-        let files = written.adds.clone();
-        actions.extend(written.adds.into_iter().map(Action::Add));
+        actions.extend(running.transaction().map(Action::Txn));
+        actions.extend(written.adds.iter().cloned().map(Action::Add));
         let append = self.new_table.is_none()
-            && self.evolution.is_none()
-            && self.overwrite == Overwrite::Nothing
-            && self.reads.is_none();
-        let committed = commit(
-            log_store.as_ref(),
-            Commit {
-                operation: self.operation(),
-                parameters: self.parameters(&definition),
-                metrics,
-                actions,
-                read_version: table.as_ref().map(Snapshot::version),
-                mode: if append { Mode::Append } else { Mode::Exclusive },
-                statement: self.statement.clone(),
-            },
-        )
-        .await;
-        match committed {
-            Ok(version) => {
-                self.lake.after_commit(&self.id, version).await;
-                count_batch(rows)
-            }
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                discard(&log_store, &files).await;
-                // The same transaction may have come by another way while this one was under way.
-                match self.lake.snapshots().latest(&self.id.url).await? {
-                    Some(table) if stands(&table) => count_batch(0),
-                    _ => Err(error),
-                }
-            }
-            // Whether the commit stands may not be known: its files stay.
-            Err(error) => Err(error),
-        }
+            && how.evolution.is_none()
+            && how.overwrite == Overwrite::Nothing
+            && how.reads.is_none();
+        let commit_of = Commit {
+            operation: self.operation(),
+            parameters: Self::parameters(&how.overwrite, definition),
+            metrics: metrics.map(|(name, value)| (name.to_string(), value)).into(),
+            actions,
+            read_version: table.map(Snapshot::version),
+            mode: if append { Mode::Append } else { Mode::Exclusive },
+            statement: self.statement.clone(),
+        };
+        let version = commit(log_store.as_ref(), commit_of).await?;
+        self.lake.after_commit(&self.id, version).await;
+        Ok(())
+    }
+}
+
+/// Whether the session's transaction stands in a table already.
+fn stands(table: Option<&Snapshot>, running: &Running) -> bool {
+    match (table, running.transaction()) {
+        (Some(table), Some(transaction)) => table.has(&transaction),
+        _ => false,
     }
 }
 
@@ -443,25 +559,6 @@ async fn write_partitions(
         }
         None => Ok(all),
     }
-}
-
-/// Reads a stream in a task of its own, a few batches ahead: rows are read on one core while they are written on another.
-fn ahead(mut stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
-    let schema = stream.schema();
-    let (mut sender, receiver) = futures::channel::mpsc::channel(2);
-    let reader = SpawnedTask::spawn(async move {
-        while let Some(batch) = stream.next().await {
-            if sender.send(batch).await.is_err() {
-                break;
-            }
-        }
-    });
-    // The task ends with the stream that it feeds.
-    let batches = receiver.map(move |batch| {
-        let _ = &reader;
-        batch
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
 async fn write_stream(

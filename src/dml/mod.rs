@@ -19,8 +19,8 @@ pub(crate) mod update;
 mod validate;
 mod write;
 
-pub(crate) use gather::gather;
-pub(crate) use insert::{InsertCommand, NewTable, Overwrite};
+pub(crate) use gather::{ahead, gather};
+pub(crate) use insert::{InsertAgain, InsertCommand, Inserted, NewTable, Overwrite};
 pub(crate) use replace::plan_replace;
 pub(crate) use retry::with_retries;
 pub(crate) use validate::logical_expression;

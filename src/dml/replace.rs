@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use posixlake_sql::Insert;
 use serde_json::json;
 
 use super::change::{Answer, Story};
@@ -11,26 +12,26 @@ use super::delete::lower_where;
 use super::lower::{self, Change, INSERTED, Lowered};
 use crate::catalog::TableId;
 use crate::error::Result;
-use crate::plan::Planner;
+use crate::plan::{Planner, lower_insert};
 
 /// What is replaced by what.
 #[derive(Debug, Clone)]
 pub(super) struct Replace {
     pub(super) id: TableId,
     pub(super) condition: String,
-    /// The new rows, in the table's columns and types.
-    pub(super) rows: LogicalPlan,
+    /// The statement whose query gives the new rows.
+    pub(super) insert: Insert,
 }
 
-/// Plans a replacement of the rows that meet a condition by the rows of a plan, which has the table's columns.
+/// Plans a replacement of the rows that meet a condition by those of an `INSERT`.
 ///
 /// # Errors
 /// Where the table is not there, or the condition does not fit.
 pub(crate) async fn plan_replace(
     planner: &Planner,
     id: TableId,
+    insert: Insert,
     condition: String,
-    rows: LogicalPlan,
     text: String,
 ) -> Result<LogicalPlan> {
     let description = format!("INSERT into {}, replacing rows where {condition}", id.display());
@@ -45,7 +46,7 @@ pub(crate) async fn plan_replace(
     let change = Change::Replace(Replace {
         id: id.clone(),
         condition: condition.clone(),
-        rows,
+        insert,
     });
     lower::plan(planner, id, change, story, Answer::Replaced { condition }, description).await
 }
@@ -56,8 +57,9 @@ pub(crate) async fn plan_replace(
 /// As [`plan_replace`].
 pub(super) async fn lower(planner: &Planner, replace: &Replace) -> Result<Lowered> {
     let lowered = lower_where(planner, &replace.id, &replace.condition).await?;
+    let rows = lower_insert(planner, &replace.insert).await?.rows;
     let going = lowered.plan.schema().columns();
-    let coming = replace.rows.schema().clone();
+    let coming = rows.schema().clone();
     let null = |data_type| -> Result<Expr> { Ok(lit(ScalarValue::try_from(data_type)?)) };
     let mut old: Vec<Expr> = going.iter().cloned().map(Expr::Column).collect();
     for field in coming.fields() {
@@ -76,10 +78,11 @@ pub(super) async fn lower(planner: &Planner, replace: &Replace) -> Result<Lowere
         new.push(Expr::Column(column).alias(format!("__new_{}", field.name())));
     }
     let old = LogicalPlanBuilder::from(lowered.plan).project(old)?;
-    let new = LogicalPlanBuilder::from(replace.rows.clone()).project(new)?.build()?;
+    let new = LogicalPlanBuilder::from(rows).project(new)?.build()?;
+    let plan = old.union(new)?.build()?;
     Ok(Lowered {
-        plan: old.union(new)?.build()?,
-        target: lowered.target,
+        target: lowered.target.noting(&plan)?,
+        plan,
         evolution: None,
     })
 }

@@ -1,5 +1,6 @@
 //! Rows to data files.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arrow::array::{StringArray, UInt64Array};
@@ -18,6 +19,9 @@ use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 use crate::table::{Definition, relabel};
+
+/// The size that a row group is closed at: an open one is in memory.
+const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// The result of `INSERT`, `UPDATE` and `DELETE`.
 pub(crate) fn count_schema() -> SchemaRef {
@@ -52,6 +56,18 @@ impl FileWriter {
     /// # Errors
     /// Where the schema cannot be written or a property makes no sense.
     pub(crate) fn new(definition: &Definition, store: ObjectStoreRef) -> Result<Self> {
+        Self::closing_at(definition, store, definition.target_file_size())
+    }
+
+    /// A writer whose files become as large as their writer wants.
+    ///
+    /// # Errors
+    /// As [`FileWriter::new`].
+    pub(crate) fn unlimited(definition: &Definition, store: ObjectStoreRef) -> Result<Self> {
+        Self::closing_at(definition, store, None)
+    }
+
+    fn closing_at(definition: &Definition, store: ObjectStoreRef, size: Option<NonZeroU64>) -> Result<Self> {
         let schema = definition.arrow_schema()?;
         let physical = definition.physical_schema()?;
         let partition_columns = definition
@@ -75,7 +91,7 @@ impl FileWriter {
             physical.clone(),
             partition_columns,
             Some(writer_properties(definition)?),
-            definition.target_file_size(),
+            size,
             None,
             indexed_columns,
             statistics_columns,
@@ -164,6 +180,7 @@ fn writer_properties(definition: &Definition) -> Result<WriterProperties> {
     };
     // Without statistics in the footer of deeply nested columns nothing is lost: only leaves of structs are pruned by.
     let mut builder = WriterProperties::builder()
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("posixlake version {}", env!("CARGO_PKG_VERSION")));

@@ -12,6 +12,7 @@ mod files;
 pub(crate) mod history;
 mod replay;
 mod snapshot;
+mod tombstones;
 mod winners;
 
 pub(crate) use actions::CommitActions;
@@ -22,6 +23,7 @@ pub(crate) use commit::{Commit, Mode, commit};
 pub(crate) use features::{FEATURES, check_readable, check_writable};
 pub(crate) use files::{DataFile, remove};
 pub(crate) use snapshot::Snapshot;
+pub(crate) use tombstones::tombstones;
 pub(crate) use winners::winners;
 
 use object_store::path::Path;

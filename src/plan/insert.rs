@@ -7,21 +7,77 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident};
+use deltalake_core::kernel::{Metadata, Protocol};
 use posixlake_sql::{Insert, InsertMode};
 
 use super::{Planner, insert_source, sink_plan};
 use crate::catalog::{TableId, reference};
-use crate::dml::{InsertCommand, Overwrite, logical_expression, plan_replace};
+use crate::dml::{InsertAgain, InsertCommand, Inserted, Overwrite, logical_expression, plan_replace};
 use crate::error::{Error, Result};
 use crate::log::check_writable;
 use crate::table::Definition;
 use crate::table::{evolve, readings};
+
+/// An `INSERT` on one version of its table.
+pub(crate) struct LoweredInsert {
+    pub(crate) id: TableId,
+    /// The new rows, in the table's columns and types.
+    pub(crate) rows: LogicalPlan,
+    /// The table's next metadata and protocol, where the statement changes them.
+    pub(crate) evolution: Option<(Metadata, Protocol)>,
+    overwrite: Overwrite,
+}
 
 /// Plans an `INSERT`.
 ///
 /// # Errors
 /// Where columns do not pair up, or types do not fit.
 pub(super) async fn plan(planner: &Planner, insert: &Insert, text: String) -> Result<LogicalPlan> {
+    let lowered = lower(planner, insert).await?;
+    if let InsertMode::ReplaceWhere(condition) = &insert.mode {
+        if !insert.partition.is_empty() {
+            return Err(Error::invalid("REPLACE WHERE and PARTITION exclude each other"));
+        }
+        if lowered.evolution.is_some() {
+            return Err(Error::unsupported(
+                "REPLACE WHERE together with new columns; ALTER TABLE … ADD COLUMNS first",
+            ));
+        }
+        return plan_replace(planner, lowered.id, insert.clone(), condition.to_string(), text).await;
+    }
+    let LoweredInsert {
+        id,
+        rows,
+        evolution,
+        overwrite,
+    } = lowered;
+    let again: InsertAgain = {
+        let (planner, insert) = (planner.clone(), insert.clone());
+        Arc::new(move || {
+            let (planner, insert) = (planner.clone(), insert.clone());
+            Box::pin(async move {
+                let lowered = lower(&planner, &insert).await?;
+                let reads = readings(&lowered.rows, &lowered.id.url)?.version;
+                let input = planner.state().create_physical_plan(&lowered.rows).await?;
+                Ok(Inserted::new(input, lowered.overwrite, lowered.evolution, reads))
+            })
+        })
+    };
+    let reads = readings(&rows, &id.url)?.version;
+    let mut command = InsertCommand::new(planner.lake().clone(), id.clone(), overwrite, Some(text))
+        .reading(reads)
+        .repeatable(again);
+    if let Some((metadata, protocol)) = evolution {
+        command = command.evolving(metadata, protocol);
+    }
+    sink_plan(reference(&id), rows, Arc::new(command))
+}
+
+/// The rows of an `INSERT` as its table's latest version wants them.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) async fn lower(planner: &Planner, insert: &Insert) -> Result<LoweredInsert> {
     let (id, table) = planner.table(&insert.table).await?;
     check_writable(&table, &id.display())?;
     let definition = Definition::of(&table)?;
@@ -46,12 +102,12 @@ pub(super) async fn plan(planner: &Planner, insert: &Insert, text: String) -> Re
             "a column list and BY NAME (or WITH SCHEMA EVOLUTION) exclude each other",
         ));
     }
-    let evolved = if insert.schema_evolution {
+    let evolution = if insert.schema_evolution {
         evolve(&definition, source.schema().as_arrow())?
     } else {
         None
     };
-    let target = match &evolved {
+    let target = match &evolution {
         Some((metadata, protocol)) => Definition::new(metadata.clone(), protocol.clone())?,
         None => definition,
     };
@@ -60,25 +116,12 @@ pub(super) async fn plan(planner: &Planner, insert: &Insert, text: String) -> Re
     } else {
         pair_by_position(&id, &target, &source, &insert.columns, &fixed)?
     };
-    let input = project(planner, &id, &target, source, pairing, &fixed, 0)?;
-    if let InsertMode::ReplaceWhere(condition) = &insert.mode {
-        if !insert.partition.is_empty() {
-            return Err(Error::invalid("REPLACE WHERE and PARTITION exclude each other"));
-        }
-        if evolved.is_some() {
-            return Err(Error::unsupported(
-                "REPLACE WHERE together with new columns; ALTER TABLE … ADD COLUMNS first",
-            ));
-        }
-        return plan_replace(planner, id, condition.to_string(), input, text).await;
-    }
-    let overwrite = overwrite(planner, &target, insert, &fixed)?;
-    let reads = readings(&input, &id.url)?.version;
-    let mut command = InsertCommand::new(planner.lake().clone(), id.clone(), overwrite, Some(text)).reading(reads);
-    if let Some((metadata, protocol)) = evolved {
-        command = command.evolving(metadata, protocol);
-    }
-    sink_plan(reference(&id), input, Arc::new(command))
+    Ok(LoweredInsert {
+        rows: project(planner, &id, &target, source, pairing, &fixed, 0)?,
+        overwrite: overwrite(planner, &target, insert, &fixed)?,
+        evolution,
+        id,
+    })
 }
 
 /// For each column of the table, the query's column that it gets its values from.
@@ -91,8 +134,7 @@ fn overwrite(
     fixed: &BTreeMap<String, Option<ScalarValue>>,
 ) -> Result<Overwrite> {
     match &insert.mode {
-        InsertMode::Append => Ok(Overwrite::Nothing),
-        InsertMode::ReplaceWhere(_) => Err(Error::internal("REPLACE WHERE is no overwrite of partitions")),
+        InsertMode::Append | InsertMode::ReplaceWhere(_) => Ok(Overwrite::Nothing),
         InsertMode::Overwrite if insert.partition.is_empty() => {
             let dynamic = crate::session::overwrites_partitions(planner.state().config().options())
                 && !definition.partition_columns().is_empty();

@@ -26,7 +26,7 @@ use crate::log::Snapshot;
 use crate::table::rows;
 
 pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, sink_plan};
-pub(crate) use insert::project;
+pub(crate) use insert::{lower as lower_insert, project};
 pub(crate) use insert_source::exact_number;
 pub(crate) use prepared::PreparedStatements;
 pub(crate) use relations::Relations;

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use delta_kernel::engine::arrow_conversion::TryIntoArrow;
 use delta_kernel::table_features::ColumnMappingMode;
 use deltalake_core::kernel::{Metadata, MetadataValue, Protocol, StructField, StructType, StructTypeExt};
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 
@@ -189,6 +190,71 @@ impl Definition {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The definition with more columns behind its own, each with its type as Delta spells it, and whether it is a partition
+    /// column.
+    ///
+    /// # Errors
+    /// Where the table has a column of the same name.
+    pub(crate) fn with_columns(&self, columns: &[(&str, &str, bool)]) -> Result<Self> {
+        let broken = |error: serde_json::Error| Error::internal(error.to_string());
+        let mut schema = serde_json::to_value(&self.schema).map_err(broken)?;
+        let mut metadata = serde_json::to_value(&self.metadata).map_err(broken)?;
+        for (place, (name, data_type, is_partition)) in columns.iter().enumerate() {
+            if self.schema.field(name).is_some() {
+                return Err(Error::unsupported(format!(
+                    "the table has a column {name}, which is what a column of its changes is called"
+                )));
+            }
+            let mapped = match self.mapping() {
+                ColumnMappingMode::None => json!({}),
+                // Ids that tables give to their own columns grow from 1 on.
+                _ => json!({
+                    "delta.columnMapping.id": i32::MAX - i32::try_from(place).unwrap_or_default(),
+                    "delta.columnMapping.physicalName": name
+                }),
+            };
+            if let Some(fields) = schema.get_mut("fields").and_then(Value::as_array_mut) {
+                fields.push(json!({ "name": name, "type": data_type, "nullable": true, "metadata": mapped }));
+            }
+            if let Some(names) = metadata.get_mut("partitionColumns").and_then(Value::as_array_mut)
+                && *is_partition
+            {
+                names.push(json!(name));
+            }
+        }
+        let metadata = serde_json::from_value(metadata).map_err(broken)?;
+        self.with_schema(&schema, &metadata)
+    }
+
+    /// The definition without NOT NULL on its columns.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub(crate) fn nullable(&self) -> Result<Self> {
+        let broken = |error: serde_json::Error| Error::internal(error.to_string());
+        let mut schema = serde_json::to_value(&self.schema).map_err(broken)?;
+        for field in schema
+            .get_mut("fields")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            if let Some(nullable) = field.get_mut("nullable") {
+                *nullable = json!(true);
+            }
+        }
+        self.with_schema(&schema, &self.metadata)
+    }
+
+    fn with_schema(&self, schema: &Value, metadata: &Metadata) -> Result<Self> {
+        let broken = |error: serde_json::Error| Error::internal(error.to_string());
+        let mut metadata = serde_json::to_value(metadata).map_err(broken)?;
+        if let Some(text) = metadata.get_mut("schemaString") {
+            *text = json!(schema.to_string());
+        }
+        Self::new(serde_json::from_value(metadata).map_err(broken)?, self.protocol.clone())
     }
 
     /// The size that a data file is closed at, in bytes.

@@ -16,8 +16,8 @@ pub(crate) use evolution::evolve;
 pub(crate) use protocol::protocol_for;
 pub(crate) use provider::{LakeTable, readings};
 pub(crate) use relabel::relabel;
-pub(crate) use scan::{FILE, ROW, Rows, RowsTable, Selected};
+pub(crate) use scan::{FILE, ROW, Rows, RowsTable, Selected, place};
 pub(crate) use views::{
-    HistoryTable, data_path, hidden_property, live_files, partition_column, partition_rows, partitions, properties,
-    register_functions, rows, table_changes, table_name, view,
+    HistoryTable, Momentary, data_path, hidden_property, live_files, partition_column, partition_rows, partitions,
+    properties, register_functions, rows, table_changes, table_name, view,
 };

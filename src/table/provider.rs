@@ -47,20 +47,24 @@ impl LakeTable {
         Ok(Self { lake, id, rows, pinned })
     }
 
-    /// The table, where it is read as it is, and not at a past version.
-    pub(crate) fn latest_id(&self) -> Option<&TableId> {
-        (!self.pinned).then_some(&self.id)
+    /// The table, where it is read as it is, and not at a past version; and whether its rows say where they lie.
+    pub(crate) fn latest_id(&self) -> Option<(&TableId, bool)> {
+        (!self.pinned).then_some((&self.id, self.rows.has_identity()))
     }
 
-    /// The version, where it is the latest of the table in this folder, or may be.
+    /// The version, where it is the latest of the table in this folder.
     fn version_of(&self, url: &Url) -> Option<u64> {
-        ((!self.pinned || self.rows.has_identity()) && self.rows.snapshot().url() == url)
-            .then(|| self.rows.snapshot().version())
+        (!self.pinned && self.rows.snapshot().url() == url).then(|| self.rows.snapshot().version())
     }
 
     fn refuse(&self, statement: &str) -> DataFusionError {
         let reason = if self.pinned {
             format!("{} is a past version, which cannot be changed", self.id.display())
+        } else if self.rows.has_identity() {
+            format!(
+                "{}$rows shows where rows lie; {statement} takes the table itself, whose rows may be named by _file and _row",
+                self.id.display()
+            )
         } else {
             format!(
                 "{statement} of a Delta table needs posixlake's planner: run it through posixlake::Session (or a context \
@@ -136,7 +140,7 @@ impl TableProvider for LakeTable {
         input: Arc<dyn ExecutionPlan>,
         op: InsertOp,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.pinned {
+        if self.pinned || self.rows.has_identity() {
             return Err(self.refuse("INSERT"));
         }
         let overwrite = match op {

@@ -1,5 +1,6 @@
 //! The rows of a version: its files pruned, balanced and handed to DataFusion's Parquet source.
 
+mod ahead;
 mod exec;
 mod layout;
 mod mapping;
@@ -14,7 +15,9 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetRowSelection};
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -40,6 +43,7 @@ use super::{Definition, data_path};
 use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot, check_readable};
 use crate::store::{Stores, path_of};
+use ahead::ReadAhead;
 use exec::{LakeScanExec, Totals};
 use layout::Layout;
 use mapping::MappedColumns;
@@ -90,6 +94,16 @@ impl Rows {
             in_order: false,
             pruner: Arc::default(),
         })
+    }
+
+    /// Files with other columns than the version's: those of this definition.
+    ///
+    /// # Errors
+    /// As [`Rows::new`].
+    pub(crate) fn defined_by(mut self, definition: Definition) -> Result<Self> {
+        self.layout = Layout::new(&definition, self.layout.has_identity())?;
+        self.definition = Arc::new(definition);
+        Ok(self)
     }
 
     /// Only these files.
@@ -227,11 +241,16 @@ impl Rows {
         // Footers are kept for the session: data files never change.
         let url = ObjectStoreUrl::parse(store)?;
         let runtime = state.runtime_env();
-        let footers = runtime.cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, footers);
+        let bytes = runtime.object_store(&url)?;
+        let reader: Arc<dyn ParquetFileReaderFactory> = if self.in_order {
+            Arc::new(ReadAhead::new(bytes, &files))
+        } else {
+            let footers = runtime.cache_manager.get_file_metadata_cache();
+            Arc::new(CachedParquetFileReaderFactory::new(bytes, footers))
+        };
         let source = ParquetSource::new(self.layout.table_schema())
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(reader));
+            .with_parquet_file_reader_factory(reader);
         let groups = if self.in_order {
             vec![FileGroup::new(files)]
         } else {

@@ -1,5 +1,6 @@
 //! What can be seen of a table besides its rows: `t$history`, `t$detail` and so on.
 
+mod again;
 mod changes;
 mod columns;
 mod current_version;
@@ -24,13 +25,14 @@ use super::{Definition, LakeTable};
 use crate::catalog::{Lake, Point, TableId, View};
 use crate::error::{Error, Result};
 
+pub(crate) use again::Momentary;
 pub(crate) use changes::table_changes;
 pub(crate) use files::{data_path, live_files};
 pub(crate) use history::HistoryTable;
 pub(crate) use partitions::{partition_column, partition_rows, partitions};
 pub(crate) use properties::{hidden_property, properties};
 
-/// The provider of a view of a table.
+/// The provider of a view of a table, at a past version where `at` says so.
 ///
 /// # Errors
 /// Where the view cannot be made of this table.
@@ -41,14 +43,37 @@ pub(crate) async fn view(
     at: Option<Point>,
     kind: View,
 ) -> Result<Arc<dyn TableProvider>> {
+    let pinned = at.is_some();
+    let seen = look(lake, id.clone(), table, pinned, kind).await?;
+    // The rows say themselves which table they are of.
+    if pinned || kind == View::Rows {
+        return Ok(seen);
+    }
+    let lake = lake.clone();
+    Ok(Arc::new(Momentary::new(seen, move || {
+        let (lake, id) = (lake.clone(), id.clone());
+        Box::pin(async move {
+            let table = lake.open_table(&id).await?;
+            look(&lake, id, table, false, kind).await
+        })
+    })))
+}
+
+async fn look(
+    lake: &Arc<Lake>,
+    id: TableId,
+    table: Snapshot,
+    pinned: bool,
+    kind: View,
+) -> Result<Arc<dyn TableProvider>> {
     match kind {
         View::History => Ok(Arc::new(HistoryTable::new(table))),
         View::Detail => rows(detail::detail(&id, &table).await?),
         View::Files => rows(files::files(&Definition::of(&table)?, &live_files(&table))?),
         View::Partitions => rows(partitions(&Definition::of(&table)?, &live_files(&table), true)?),
         View::Properties => rows(properties::rows(&properties(&Definition::of(&table)?))?),
-        View::Changes => changes::all(lake, &id, table, at).await,
-        View::Rows => Ok(Arc::new(LakeTable::try_new(lake.clone(), id, table, true, true)?)),
+        View::Changes => changes::all(lake, &id, table).await,
+        View::Rows => Ok(Arc::new(LakeTable::try_new(lake.clone(), id, table, pinned, true)?)),
     }
 }
 

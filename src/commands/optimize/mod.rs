@@ -1,5 +1,10 @@
 //! `OPTIMIZE`: small files become large ones, or rows are sorted along several columns at once. Rows stay what they are.
 
+mod bins;
+mod curve;
+mod report;
+mod write;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,11 +16,11 @@ use datafusion::common::ToDFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::Ident;
-use deltalake_core::kernel::{Action, Add};
+use deltalake_core::kernel::Action;
 use posixlake_sql::{Optimize, Reorg};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::rewrite::{Bin, Story, commit_unchanged_rows, discard, rewrite};
+use super::rewrite::{Story, commit_unchanged_rows, discard, still_stand};
 use super::show::did_you_mean;
 use crate::catalog::{Lake, TableId};
 use crate::dml::logical_expression;
@@ -23,11 +28,12 @@ use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot, check_writable};
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::table::{Definition, live_files, partition_rows};
+use bins::{Aim, Bin, Partition, bins};
+use report::Report;
+use write::{Rewritten, rewrite};
 
 /// How often the files are chosen and written anew because others changed them.
 const ATTEMPTS: u32 = 5;
-/// The share of deleted rows from which on a file is rewritten even alone.
-const DELETED_SHARE: f64 = 0.05;
 
 /// Plans `REORG TABLE … APPLY (PURGE)`: files that hide rows are written anew without them.
 ///
@@ -94,9 +100,6 @@ fn zorder_columns(id: &TableId, definition: &Definition, columns: &[Ident]) -> R
     }
     Ok(names)
 }
-
-/// Partition values by column, in the columns' order.
-type Partition = Vec<(String, Option<String>)>;
 
 struct OptimizeCommand {
     lake: Arc<Lake>,
@@ -166,36 +169,19 @@ impl OptimizeCommand {
             .collect())
     }
 
-    /// Which files are written together.
-    fn bins(&self, definition: &Definition, files: Vec<Arc<DataFile>>) -> Vec<Bin> {
-        let mut partitions: BTreeMap<Partition, Vec<Arc<DataFile>>> = BTreeMap::new();
-        for file in files {
-            let mut key: Vec<_> = file.add.partition_values.clone().into_iter().collect();
-            key.sort();
-            partitions.entry(key).or_default().push(file);
+    /// What the statement is after.
+    fn aim(&self, definition: &Definition) -> Aim {
+        match (self.purge, self.zorder.is_empty()) {
+            (true, _) => Aim::Purge,
+            (false, false) => Aim::Sort,
+            (false, true) => Aim::Compact {
+                keeps_deleted: definition.is_on("delta.enableDeletionVectors"),
+            },
         }
-        let target = definition.target_file_size().map_or(u64::MAX, u64::from);
-        let keeps_deleted = definition.is_on("delta.enableDeletionVectors");
-        let mut bins = Vec::new();
-        for mut files in partitions.into_values() {
-            files.sort_by(|a, b| (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path)));
-            if self.purge {
-                files.retain(|file| file.deleted() > 0);
-                bins.extend(compaction(files, target, false));
-            } else if self.zorder.is_empty() {
-                bins.extend(compaction(files, target, keeps_deleted));
-            } else {
-                bins.push(Bin(files));
-            }
-        }
-        bins
     }
 
-    fn story(&self, rewritten: &[&Arc<DataFile>], adds: &[Add]) -> Story {
+    fn story(&self, report: &Report) -> Story {
         let predicate: Vec<&String> = self.predicate.iter().collect();
-        let removed: Vec<i64> = rewritten.iter().map(|file| file.add.size).collect();
-        let added: Vec<i64> = adds.iter().map(|add| add.size).collect();
-        let deleted: u64 = rewritten.iter().filter(|file| file.deleted() > 0).count() as u64;
         Story {
             operation: if self.purge { "REORG" } else { "OPTIMIZE" },
             parameters: BTreeMap::from([
@@ -203,113 +189,78 @@ impl OptimizeCommand {
                 ("zOrderBy".to_string(), json!(self.zorder).to_string()),
                 ("auto".to_string(), "false".to_string()),
             ]),
-            metrics: BTreeMap::from(
-                [
-                    ("numRemovedFiles", removed.len().to_string()),
-                    ("numRemovedBytes", removed.iter().sum::<i64>().to_string()),
-                    ("numAddedFiles", added.len().to_string()),
-                    ("numAddedBytes", added.iter().sum::<i64>().to_string()),
-                    (
-                        "minFileSize",
-                        added.iter().min().copied().unwrap_or_default().to_string(),
-                    ),
-                    (
-                        "maxFileSize",
-                        added.iter().max().copied().unwrap_or_default().to_string(),
-                    ),
-                    ("numDeletionVectorsRemoved", deleted.to_string()),
-                ]
-                .map(|(name, value)| (name.to_string(), value)),
-            ),
+            metrics: report.history(),
             statement: self.statement.clone(),
         }
     }
 
-    /// One attempt; none where others changed the files meanwhile.
-    async fn attempt(&self, table: &Snapshot, running: &Running) -> Result<Option<Value>> {
+    /// One attempt, on the partitions that are left to do where `left` names them. It answers with the partitions whose
+    /// files others changed meanwhile.
+    async fn attempt(
+        &self,
+        table: &Snapshot,
+        left: Option<&BTreeSet<Partition>>,
+        report: &mut Report,
+        running: &Running,
+    ) -> Result<BTreeSet<Partition>> {
         let definition = Definition::of(table)?;
         let files = self.selected(&definition, live_files(table))?;
-        let considered = files.len();
-        let bins = self.bins(&definition, files);
-        let rewritten: Vec<&Arc<DataFile>> = bins.iter().flat_map(|bin| &bin.0).collect();
-        if rewritten.is_empty() {
-            return Ok(Some(metrics(&[], &[], 0, considered)));
+        if left.is_none() {
+            report.considered = files.len();
+        }
+        let target = definition.target_file_size().map_or(u64::MAX, u64::from);
+        let mut bins = bins(files, target, self.aim(&definition));
+        bins.retain(|bin| left.is_none_or(|left| left.contains(&bin.partition)));
+        if bins.is_empty() {
+            return Ok(BTreeSet::new());
         }
         let made = rewrite(&self.lake, &self.id, table, &bins, &self.zorder, running).await?;
-        let mut actions: Vec<Action> = rewritten
-            .iter()
-            .map(|file| Action::Remove(file.remove(false)))
-            .collect();
-        actions.extend(made.adds.iter().cloned().map(Action::Add));
-        let inputs: Vec<Arc<DataFile>> = rewritten.iter().map(|file| (*file).clone()).collect();
-        let story = self.story(&rewritten, &made.adds);
-        match commit_unchanged_rows(&self.lake, &self.id, table, &inputs, &actions, &story).await? {
-            Some(_) => Ok(Some(metrics(&rewritten, &made.adds, made.batches, considered))),
-            None => {
-                discard(table, &made.adds).await;
-                Ok(None)
+        self.commit(table, bins.into_iter().zip(made).collect(), report).await
+    }
+
+    /// Commits what was made of the bins whose files stand, and gives up the rest.
+    async fn commit(
+        &self,
+        table: &Snapshot,
+        mut made: Vec<(Bin, Rewritten)>,
+        report: &mut Report,
+    ) -> Result<BTreeSet<Partition>> {
+        let mut lost = BTreeSet::new();
+        while !made.is_empty() {
+            let mut done = Report::default();
+            let mut inputs: Vec<Arc<DataFile>> = Vec::new();
+            let mut adds = Vec::new();
+            for (bin, part) in &made {
+                done.note(bin, &part.adds, part.batches);
+                inputs.extend(bin.files.iter().cloned());
+                adds.extend(part.adds.iter().cloned().map(Action::Add));
             }
+            let removes = inputs.iter().map(|file| Action::Remove(file.remove(false)));
+            let actions: Vec<Action> = removes.chain(adds).collect();
+            let story = self.story(&done);
+            let committed = commit_unchanged_rows(&self.lake, &self.id, table, &inputs, &actions, &story).await?;
+            if committed.is_some() {
+                report.absorb(done);
+                break;
+            }
+            let now = self.lake.open_table(&self.id).await?;
+            let lists: Vec<&[Arc<DataFile>]> = made.iter().map(|(bin, _)| bin.files.as_slice()).collect();
+            let standing = still_stand(table, &now, &lists);
+            // Where all stand and the commit was lost all the same, others are too busy for any of them.
+            let none = standing.iter().all(|stands| *stands);
+            let mut kept = Vec::new();
+            for ((bin, part), stands) in made.into_iter().zip(standing) {
+                if stands && !none {
+                    kept.push((bin, part));
+                } else {
+                    discard(table, &part.adds).await;
+                    lost.insert(bin.partition);
+                }
+            }
+            made = kept;
         }
+        Ok(lost)
     }
-}
-
-/// Neighbours in time whose rows fit into one file of the target size, and files with many deleted rows: with any, in a
-/// table that has deletion vectors no longer. Other files of the target size are left alone.
-fn compaction(files: Vec<Arc<DataFile>>, target: u64, keeps_deleted: bool) -> Vec<Bin> {
-    let size = |file: &Arc<DataFile>| u64::try_from(file.add.size).unwrap_or_default();
-    let hollow = |file: &Arc<DataFile>| match file.records() {
-        Some(records) if records > 0 && keeps_deleted => file.deleted() as f64 / records as f64 > DELETED_SHARE,
-        _ => file.deleted() > 0,
-    };
-    let mut bins: Vec<Bin> = Vec::new();
-    let mut open: Vec<Arc<DataFile>> = Vec::new();
-    let mut filled: u64 = 0;
-    for file in files.into_iter().filter(|file| size(file) < target || hollow(file)) {
-        if !open.is_empty() && filled.saturating_add(size(&file)) > target {
-            bins.push(Bin(std::mem::take(&mut open)));
-            filled = 0;
-        }
-        filled = filled.saturating_add(size(&file));
-        open.push(file);
-    }
-    bins.push(Bin(open));
-    bins.retain(|bin| bin.0.len() > 1 || bin.0.iter().any(hollow));
-    bins
-}
-
-/// The result's metrics, named as Databricks names them.
-fn metrics(removed: &[&Arc<DataFile>], added: &[Add], batches: u64, considered: usize) -> Value {
-    fn summary(sizes: &[i64]) -> Value {
-        let total: i64 = sizes.iter().sum();
-        json!({
-            "min": sizes.iter().min().copied().unwrap_or_default(),
-            "max": sizes.iter().max().copied().unwrap_or_default(),
-            "avg": if sizes.is_empty() { 0.0 } else { total as f64 / sizes.len() as f64 },
-            "totalFiles": sizes.len(),
-            "totalSize": total,
-        })
-    }
-    let partitions: BTreeSet<Vec<_>> = removed
-        .iter()
-        .map(|file| {
-            file.add
-                .partition_values
-                .iter()
-                .collect::<BTreeMap<_, _>>()
-                .into_iter()
-                .collect()
-        })
-        .collect();
-    json!({
-        "numFilesAdded": added.len(),
-        "numFilesRemoved": removed.len(),
-        "filesAdded": summary(&added.iter().map(|add| add.size).collect::<Vec<_>>()),
-        "filesRemoved": summary(&removed.iter().map(|file| file.add.size).collect::<Vec<_>>()),
-        "partitionsOptimized": partitions.len(),
-        "numBatches": batches,
-        "totalConsideredFiles": considered,
-        "totalFilesSkipped": considered - removed.len(),
-    })
 }
 
 #[async_trait]
@@ -327,20 +278,24 @@ impl Command for OptimizeCommand {
     }
 
     async fn run(&self, running: Running) -> Result<RecordBatch> {
+        let mut report = Report::default();
+        let mut left: Option<BTreeSet<Partition>> = None;
         for _ in 0..ATTEMPTS {
             let table = self.lake.open_table(&self.id).await?;
             check_writable(&table, &self.id.display())?;
-            if let Some(metrics) = self.attempt(&table, &running).await? {
+            let lost = self.attempt(&table, left.as_ref(), &mut report, &running).await?;
+            if lost.is_empty() {
                 let path = StringArray::from(vec![self.id.url.as_str()]);
-                let metrics = StringArray::from(vec![metrics.to_string()]);
+                let metrics = StringArray::from(vec![report.metrics().to_string()]);
                 return Ok(RecordBatch::try_new(
                     self.schema(),
                     vec![Arc::new(path), Arc::new(metrics)],
                 )?);
             }
+            left = Some(lost);
         }
         Err(Error::conflict(format!(
-            "other writers changed the files of table {} while they were rewritten, {ATTEMPTS} times; nothing was changed: \
+            "other writers changed files of table {} while they were rewritten, {ATTEMPTS} times; these were left as they are: \
              run OPTIMIZE when the table is less busy, or with WHERE on partitions that are not written to",
             self.id.display()
         )))

@@ -1,26 +1,26 @@
 //! `VACUUM`: files that no version within the retention time needs are deleted.
 
+mod unused;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::log::Snapshot;
-use arrow::array::StringArray;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use datafusion::logical_expr::LogicalPlan;
-use deltalake_core::operations::vacuum::VacuumMode as Mode;
 use deltalake_core::table::config::TablePropertiesExt;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 use posixlake_sql::{Vacuum, VacuumMode};
 
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, Result};
-use crate::log::{self, Commit, check_writable};
+use crate::log::{self, Commit, Snapshot, check_writable};
 use crate::plan::{Command, Planner, Running, command_plan};
+use unused::Needs;
 
 /// The most hours that a retention can have: what fits into milliseconds with room to spare.
 const MOST_HOURS: f64 = 1e9;
@@ -36,10 +36,7 @@ pub(super) async fn plan(planner: &Planner, vacuum: &Vacuum, statement: String) 
     let command = VacuumCommand {
         lake: planner.lake().clone(),
         id,
-        mode: match vacuum.mode {
-            VacuumMode::Full => Mode::Full,
-            VacuumMode::Lite => Mode::Lite,
-        },
+        mode: vacuum.mode,
         retention: vacuum.retain_hours.map(hours).transpose()?,
         dry_run: vacuum.dry_run,
         checked,
@@ -64,7 +61,7 @@ fn hours(hours: f64) -> Result<Duration> {
 struct VacuumCommand {
     lake: Arc<Lake>,
     id: TableId,
-    mode: Mode,
+    mode: VacuumMode,
     retention: Option<Duration>,
     dry_run: bool,
     checked: bool,
@@ -93,38 +90,18 @@ impl VacuumCommand {
         Ok((wanted, of_table))
     }
 
-    /// The files to delete, with their sizes.
-    async fn find(&self, table: &Snapshot, retention: Duration) -> Result<Vec<(Path, u64)>> {
-        let (_, found) = table
-            .delta_table()
-            .await?
-            .vacuum()
-            .with_mode(self.mode.clone())
-            .with_retention_period(retention)
-            .with_enforce_retention_duration(false)
-            .with_dry_run(true)
-            .await?;
-        let mut paths: Vec<Path> = found
-            .files_deleted
-            .iter()
-            .map(|path| Path::parse(path).map_err(|error| Error::corrupt(format!("'{path}' is not a path: {error}"))))
-            .collect::<Result<_>>()?;
-        paths.sort();
-        paths.dedup();
-        // The log remembers files for longer than they are there.
-        let store = table.store();
-        let looked_at = futures::stream::iter(paths).map(|path| {
-            let store = store.clone();
-            async move {
-                match store.head(&path).await {
-                    Ok(meta) => Ok(Some((path, meta.size))),
-                    Err(object_store::Error::NotFound { .. }) => Ok(None),
-                    Err(error) => Err(Error::from(error)),
-                }
-            }
-        });
-        let there: Vec<Option<(Path, u64)>> = looked_at.buffered(16).try_collect().await?;
-        Ok(there.into_iter().flatten().collect())
+    /// The files to delete, in the order of their paths.
+    async fn find(&self, table: &Snapshot, retention: Duration, running: &Running) -> Result<Vec<ObjectMeta>> {
+        let cutoff = Utc::now()
+            .checked_sub_signed(retention)
+            .unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let needs = Needs::of(table, cutoff).await?;
+        let mut found = match self.mode {
+            VacuumMode::Full => needs.all(&running.progress).await?,
+            VacuumMode::Lite => needs.known(&running.progress).await?,
+        };
+        found.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(found)
     }
 
     async fn commit(
@@ -150,13 +127,13 @@ impl VacuumCommand {
     async fn delete(
         &self,
         table: &Snapshot,
-        files: &[(Path, u64)],
+        files: &[ObjectMeta],
         retention: Duration,
         of_table: Duration,
         running: &Running,
     ) -> Result<()> {
         let store = table.store();
-        let bytes: u64 = files.iter().map(|(_, size)| size).sum();
+        let bytes = total(files);
         let entry = |name: &str, value: String| (name.to_string(), value);
         let begun = BTreeMap::from([
             entry("retentionCheckEnabled", self.checked.to_string()),
@@ -169,15 +146,14 @@ impl VacuumCommand {
         ]);
         let version = self.commit(table, "VACUUM START", begun, planned).await?;
         self.lake.after_commit(&self.id, version).await;
-        let locations =
-            futures::stream::iter(files.iter().map(|(path, _)| Ok(path.clone())).collect::<Vec<_>>()).boxed();
+        let locations: Vec<_> = files.iter().map(|file| Ok(file.location.clone())).collect();
         let gone = |result| match result {
             // Someone else was faster.
             Err(object_store::Error::NotFound { .. }) => None,
             other => Some(other),
         };
         let deleted = store
-            .delete_stream(locations)
+            .delete_stream(futures::stream::iter(locations).boxed())
             .filter_map(|result| std::future::ready(gone(result)))
             .try_fold(0_usize, |count, _| {
                 running.progress.files.add(1);
@@ -209,19 +185,48 @@ impl Command for VacuumCommand {
     }
 
     fn schema(&self) -> SchemaRef {
-        Arc::new(Schema::new(vec![Field::new("path", DataType::Utf8, false)]))
+        let number = |name| Field::new(name, DataType::Int64, false);
+        let path = Field::new("path", DataType::Utf8, false);
+        Arc::new(Schema::new(if self.dry_run {
+            let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            vec![
+                path,
+                number("size_in_bytes"),
+                Field::new("modification_time", time, false),
+            ]
+        } else {
+            vec![path, number("num_deleted_files"), number("deleted_bytes")]
+        }))
     }
 
     async fn run(&self, running: Running) -> Result<RecordBatch> {
         let table = self.lake.open_table(&self.id).await?;
         check_writable(&table, &self.id.display())?;
         let (retention, of_table) = self.retention(&table)?;
-        let files = self.find(&table, retention).await?;
-        if !self.dry_run && !files.is_empty() {
-            self.delete(&table, &files, retention, of_table, &running).await?;
-        }
-        running.progress.rows.add(files.len());
-        let column = StringArray::from_iter_values(files.iter().map(|(path, _)| path));
-        Ok(RecordBatch::try_new(self.schema(), vec![Arc::new(column)])?)
+        let files = self.find(&table, retention, &running).await?;
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let columns: Vec<ArrayRef> = if self.dry_run {
+            let sizes = files.iter().map(|file| number(file.size));
+            let times = files.iter().map(|file| file.last_modified.timestamp_micros());
+            vec![
+                Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.location))),
+                Arc::new(Int64Array::from_iter_values(sizes)),
+                Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")),
+            ]
+        } else {
+            if !files.is_empty() {
+                self.delete(&table, &files, retention, of_table, &running).await?;
+            }
+            vec![
+                Arc::new(StringArray::from(vec![self.id.url.as_str()])),
+                Arc::new(Int64Array::from(vec![number(files.len() as u64)])),
+                Arc::new(Int64Array::from(vec![number(total(&files))])),
+            ]
+        };
+        Ok(RecordBatch::try_new(self.schema(), columns)?)
     }
+}
+
+fn total(files: &[ObjectMeta]) -> u64 {
+    files.iter().map(|file| file.size).sum()
 }
