@@ -28,6 +28,9 @@ import pyarrow.parquet as pq
 
 KEYS = 100
 
+# Seconds after which a process is taken for one that hangs.
+PATIENCE = 600
+
 
 def timed(action):
     start = time.perf_counter()
@@ -63,7 +66,7 @@ def write_source(path, rows):
 MEASURE = """
 import json, resource, subprocess, sys, time
 start = time.perf_counter()
-code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+code = subprocess.call(sys.argv[2:], stdout=subprocess.DEVNULL, timeout=int(sys.argv[1]))
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 print(json.dumps({"code": code, "seconds": time.perf_counter() - start, "peak": peak}))
 """
@@ -86,8 +89,12 @@ print(json.dumps({"code": 0, "seconds": seconds, "peak": peak}))
 
 
 def measured(*command):
-    """How a command that prints its measures went."""
-    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """How a command that prints its measures went; None where it failed, or did not come to an end."""
+    try:
+        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE + 10)
+    except subprocess.TimeoutExpired:
+        print(f"failed: no end after {PATIENCE} s", file=sys.stderr, flush=True)
+        return None
     if answer.returncode or json.loads(answer.stdout)["code"]:
         print(f"failed: {answer.stderr.strip()[-400:]}", file=sys.stderr, flush=True)
         return None
@@ -194,7 +201,7 @@ class Bench:
             if vectors:
                 self.run("ALTER TABLE ours SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
             command = [self.binary, "--quiet", "--lake", str(self.lake), *limits, "-c", merge]
-            mine.append(measured(sys.executable, "-c", MEASURE, *command))
+            mine.append(measured(sys.executable, "-c", MEASURE, str(PATIENCE), *command))
             assert not mine[-1] or count_of(path) == wanted
             path = self.fresh("theirs", source)
             others.append(measured(sys.executable, "-c", DELTALAKE_MERGE, str(path), str(file), str(limit)))
