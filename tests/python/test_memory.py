@@ -15,7 +15,7 @@ BESIDES = 768 * MIB
 # A process of its own: what a process is forked from counts into its peak.
 MEASURE = """
 import json, resource, subprocess, sys
-answer = subprocess.run(sys.argv[1:], capture_output=True, text=True, timeout=900)
+answer = subprocess.run(sys.argv[1:], capture_output=True, text=True, timeout=600)
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 print(json.dumps({"code": answer.returncode, "error": answer.stderr, "peak": peak}))
 """
@@ -42,18 +42,20 @@ def within(lake, memory, *flags, statement):
     return json.loads(measured.stdout)
 
 
-def merge_within(lake, target, source, width, memory, vectors):
+def prepare(lake, target, source, width, vectors):
+    """A table and a MERGE into it."""
     lake.sql(
         f"CREATE TABLE t (id BIGINT, n BIGINT, name STRING) TBLPROPERTIES ('delta.enableDeletionVectors' = '{vectors}')",
         f"INSERT INTO t SELECT value, value % 1000, concat('row ', value) FROM generate_series(1, {target}) AS g(value)",
     )
+    return MERGE.format(step=target // source, target=target, source=source, width=width)
+
+
+def merge_within(lake, target, source, width, memory, vectors):
+    statement = prepare(lake, target, source, width, vectors)
     before = lake.sql("SELECT sum(n) AS n FROM t")[0]["n"]
     replaced = f"id IN (SELECT value * {target // source} FROM generate_series(2, {source}, 2) AS g(value))"
     gone = lake.sql(f"SELECT sum(n) AS n FROM t WHERE {replaced}")[0]["n"]
-    statement = MERGE.format(step=target // source, target=target, source=source, width=width)
-    refused = within(lake, memory, "--disk-limit", "1k", statement=statement)
-    assert refused["code"] != 0, "without a disk, this memory is not enough"
-    assert lake.sql("SELECT count(*) AS rows, sum(n) AS n FROM t") == [{"rows": str(target), "n": before}]
     done = within(lake, memory, statement=statement)
     assert done["code"] == 0, done["error"]
     assert done["peak"] < memory + BESIDES
@@ -65,12 +67,32 @@ def merge_within(lake, target, source, width, memory, vectors):
     assert lake.sql(merged) == [{"rows": str(source), "n": str(-source * (source + 1) // 2)}]
 
 
+SMALL = {"target": 1_000_000, "source": 200_000, "width": 500}
+WIDE = {"target": 50_000_000, "source": 10_000_000, "width": 300}
+
+
+@pytest.mark.parametrize("vectors", ["true", "false"])
+def test_a_merge_without_memory_and_disk_changes_nothing(lake, vectors):
+    statement = prepare(lake, **SMALL, vectors=vectors)
+    rows = "SELECT count(*) AS rows, sum(n) AS n FROM t"
+    before = lake.sql(rows)
+    refused = within(lake, 64 * MIB, "--disk-limit", "1k", statement=statement)
+    assert refused["code"] != 0, "without a disk, this memory is not enough"
+    assert refused["peak"] < 64 * MIB + BESIDES
+    assert lake.sql(rows) == before
+
+
+# A statement that spills may stand still for ever: https://github.com/apache/datafusion/issues/24883
+LONG = pytest.mark.skipif("POSIXLAKE_LONG_TESTS" not in os.environ, reason="long, and DataFusion 55.2 may stand still")
+
+
+@LONG
 @pytest.mark.parametrize("vectors", ["true", "false"])
 def test_a_merge_larger_than_its_memory_spills(lake, vectors):
-    merge_within(lake, target=1_000_000, source=200_000, width=500, memory=128 * MIB, vectors=vectors)
+    merge_within(lake, **SMALL, memory=96 * MIB, vectors=vectors)
 
 
-@pytest.mark.skipif("POSIXLAKE_LONG_TESTS" not in os.environ, reason="takes minutes, and much disk")
+@LONG
 @pytest.mark.parametrize("vectors", ["true", "false"])
 def test_ten_million_rows_merge_into_fifty_within_two_gibibytes(lake, vectors):
-    merge_within(lake, target=50_000_000, source=10_000_000, width=300, memory=2048 * MIB, vectors=vectors)
+    merge_within(lake, **WIDE, memory=2048 * MIB, vectors=vectors)
