@@ -1,12 +1,14 @@
 """Statements that run at once: the table is as if they had run one after the other, in the order of their commits."""
 
 import collections
+import multiprocessing
 import os
 import random
 import shutil
 import subprocess
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -282,31 +284,84 @@ class Optimizes(Work):
 
 
 class Theirs(Work):
-    """What deltalake does: whether it stood, its exceptions tell."""
+    """What deltalake does, in a process of its own: whether it stood, its exceptions tell.
 
-    def attempt(self, change):
-        try:
-            change()
-        except (CommitFailedError, DeltaError) as error:
-            self.conflicts += 1
-            if not any(word in str(error).lower() for word in ("concurrent", "conflict", "transaction")):
-                self.errors.append(str(error))
-            return False
-        self.done += 1
-        return True
+    It does not compact: its compaction also commits where its files have been replaced meanwhile, and doubles their rows.
+    """
+
+    def run(self):
+        # A fresh interpreter: a copy of this one, with its threads, could hang.
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as self.process:
+            super().run()
+
+    def attempt(self, change, *parameters):
+        error = self.process.submit(refusal, change, self.lake.path("t"), self.number, *parameters).result()
+        self.done += error is None
+        self.conflicts += error is not None
+        if error and not any(word in error.lower() for word in ("concurrent", "conflict", "transaction")):
+            self.errors.append(f"{change.__name__}: {error}")
+        return error is None
 
     def turn(self):
         keys = list(self.new_keys(4))
-        new = {"writer": pa.array([self.number] * 4, pa.int64()), "key": keys, "n": [0] * 4}
-        if self.attempt(lambda: write_deltalake(self.lake.path("t"), pa.table(new), mode="append")):
+        if self.attempt(append, keys):
             self.rows |= dict.fromkeys(keys, 0)
-        if self.pick.random() < 0.4:
-            few = self.pick.sample(keys, 2)
-            condition = f"writer = {self.number} AND key IN ({few[0]}, {few[1]})"
-            if self.attempt(lambda: DeltaTable(self.lake.path("t")).delete(condition)):
-                for key in few:
-                    self.rows.pop(key, None)
-        time.sleep(0.05)
+        few = self.pick.sample(keys, 2)
+        match self.pick.randrange(5):
+            case 0:
+                if self.attempt(delete, few):
+                    for key in few:
+                        self.rows.pop(key, None)
+            case 1:
+                # Those that are not there (a conflict kept them out) are not updated.
+                if self.attempt(increment, self.number, few):
+                    self.rows |= {key: self.rows[key] + 1 for key in few if key in self.rows}
+            case 2:
+                few = self.pick.sample(range(COUNTERS), 2)
+                if self.attempt(increment, -1, few):
+                    for key in few:
+                        self.increments[key] = self.increments.get(key, 0) + 1
+            case 3:
+                few += self.new_keys(2)
+                if self.attempt(merge, few):
+                    self.rows |= {key: self.rows.get(key, 0) + 1 for key in few}
+
+
+# What the processes of deltalake run.
+
+
+def refusal(change, *parameters):
+    """What deltalake says where the change did not stand: its exceptions do not get from one process to another."""
+    try:
+        change(*parameters)
+    except (CommitFailedError, DeltaError) as error:
+        return str(error)
+
+
+def rows_by(number, keys, n):
+    return pa.table({"writer": pa.array([number] * len(keys), pa.int64()), "key": keys, "n": [n] * len(keys)})
+
+
+def condition(writer, keys):
+    return f"writer = {writer} AND key IN ({', '.join(map(str, keys))})"
+
+
+def append(path, number, keys):
+    write_deltalake(path, rows_by(number, keys, 0), mode="append")
+
+
+def delete(path, number, keys):
+    DeltaTable(path).delete(condition(number, keys))
+
+
+def increment(path, _, writer, keys):
+    DeltaTable(path).update(updates={"n": "n + 1"}, predicate=condition(writer, keys))
+
+
+def merge(path, number, keys):
+    same = "t.writer = s.writer AND t.key = s.key"
+    merging = DeltaTable(path).merge(rows_by(number, keys, 1), same, source_alias="s", target_alias="t")
+    merging.when_matched_update(updates={"n": "t.n + 1"}).when_not_matched_insert_all().execute()
 
 
 @pytest.mark.parametrize(("vectors", "share"), [("true", 0.65), ("false", 0.35)])
