@@ -1,11 +1,12 @@
 """Ordinary programs on ordinary files: what they leave on the mount is what they leave in a local folder."""
 
 import pathlib
+import signal
 
 import pytest
 
 from guest import Guest
-from mounts import Mount
+from mounts import Mount, example
 
 HERE = pathlib.Path(__file__).parent
 
@@ -115,6 +116,28 @@ def test_what_one_client_closed_another_opens(mount: Mount) -> None:
         assert result.stdout.split() == [str(number), str(number + 1)]
     assert mount.run("ls").stdout.split() == ["log"]
     mount.guest.unmount(second)
+
+
+def test_users(mount: Mount) -> None:
+    """Files belong to whom makes them, and modes keep others out."""
+    alice, bob = (f"setpriv --reuid {user} --regid {user} --clear-groups" for user in (1001, 1002))
+    mount.run(f"{alice} bash -c 'umask 077; echo secret > a; echo open > b; chmod 644 b; mkdir d; touch d/f'")
+    assert mount.run("stat -c '%u %g %a' a b d").stdout.splitlines() == ["1001 1001 600", "1001 1001 644", "1001 1001 700"]
+    assert mount.run(f"{alice} cat a; {bob} cat b").stdout == "secret\nopen\n"
+    for command in ["cat a", "bash -c 'echo x >> b'", "ls d", "chmod 777 a", "touch d/g", "rm d/f", "chown 1002 b"]:
+        result = mount.run(f"{bob} {command}", check=False)
+        assert result.code != 0 and "ermi" in result.stderr, (command, result)
+
+
+def test_both_families(guest: Guest) -> None:
+    """One socket, IPv6 and IPv4."""
+    server = guest.start(f"exec {example('memory')} [::]:38888")
+    server.wait_for("listening on")
+    options = "vers=3,nolock,port=38888,mountport=38888"
+    for host, protocol in [("[::1]", "tcp6"), ("127.0.0.1", "tcp")]:
+        guest.run(f"mkdir -p /mnt/both; mount.nfs '{host}:/' /mnt/both -o {options},proto={protocol},mountproto={protocol}")
+        guest.run(f"echo {protocol} > /mnt/both/{protocol}; ls /mnt/both; umount /mnt/both")
+    server.kill(signal.SIGTERM).check()
 
 
 def test_short_memory(small_guest: Guest) -> None:
