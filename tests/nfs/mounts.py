@@ -21,17 +21,26 @@ def example(name: str) -> pathlib.Path:
 
 
 class Mount:
-    """A server of files in memory, mounted."""
+    """A server that runs in a guest, and its mount. `command` starts the server on `{address}`: that of files in memory, where none is given."""
 
-    def __init__(self, guest: Guest, options: str = "", arguments: str = "") -> None:
+    def __init__(self, guest: Guest, options: str = "", command: str | None = None) -> None:
         self.guest, self.options = guest, options
         number = next(numbers)
         self.port = 20000 + number
         self.path = f"/mnt/{number}"
-        program = example("memory")
-        self.server: Process = guest.start(f"exec {program} 127.0.0.1:{self.port} {arguments}")
-        self.server.wait_for("listening on")
+        self.command = (command or f"{example('memory')} {{address}}").format(address=f"127.0.0.1:{self.port}")
+        self.server = self.serve()
         guest.mount(self.path, self.port, options)
+
+    def serve(self) -> Process:
+        """Starts the server; after its end, on the same address again."""
+        self.server = self.guest.start(f"exec {self.command}")
+        self.server.wait_for("listening on")
+        return self.server
+
+    def crash(self) -> None:
+        """Kills the server. Its clients wait for another."""
+        self.server.kill(signal.SIGKILL)
 
     def run(self, command: str, timeout: float = 120, check: bool = True) -> Result:
         return self.guest.run(f"cd {self.path} && {{ {command}\n}}", timeout, check)
