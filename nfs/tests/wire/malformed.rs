@@ -34,7 +34,7 @@ async fn calls_that_are_for_others() {
     let other_rpc = [words(&[9, 0, 3, NFS, 3, 0]), words(&[0; 4])].concat();
     assert_eq!(ask(&other_rpc).await, words(&[1, 1, 0, 2, 2]));
     // And the connection is as good as before.
-    assert_eq!(wire.nfs(10, 0, &[]).await, []);
+    assert_eq!(wire.nfs(10, 0, &[]).await, [0u8; 0]);
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn callers_from_ports_that_anybody_can_use() {
         tooweak
     );
     // Clients look whether somebody is there before they take such a port.
-    assert_eq!(wire.nfs(3, 0, &[]).await, []);
+    assert_eq!(wire.nfs(3, 0, &[]).await, [0u8; 0]);
 }
 
 #[tokio::test]
@@ -271,5 +271,5 @@ async fn a_record_that_stalls_is_given_up() {
     let mut wire = running.wire().await;
     wire.0.write_all(&record(&call(1, NFS, 3, 0, &[]))[..20]).await.unwrap();
     assert_eq!(wire.0.read(&mut [0]).await.unwrap(), 0);
-    assert_eq!(idle.nfs(1, 0, &[]).await, []);
+    assert_eq!(idle.nfs(1, 0, &[]).await, [0u8; 0]);
 }
