@@ -6,6 +6,7 @@ mod commands;
 mod dml;
 mod error;
 mod log;
+mod nfs;
 mod plan;
 pub mod reference;
 mod session;

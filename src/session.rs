@@ -1,5 +1,7 @@
 //! The one entry: text to statement, statement to plan, plan to rows.
 
+mod tables;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
 use crate::error::{Error, Result};
 use crate::plan::{Planner, PreparedStatements, Relations};
 use crate::store::Stores;
+pub(crate) use tables::TableVersion;
 
 /// What a session is opened with.
 #[derive(Clone, Default)]

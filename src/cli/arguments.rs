@@ -9,13 +9,14 @@ use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
 
 use super::exit::ExitCode;
+use super::mount::{MountArguments, ServeAction};
 use super::style::ColorChoice;
 
 /// The variable that names the lake where the command line does not.
 pub(crate) const LAKE_VARIABLE: &str = "POSIXLAKE_LAKE";
 
 /// The variables that change what the command line does, with their meanings.
-pub(crate) const ENVIRONMENT: [(&str, &str); 6] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 7] = [
     (LAKE_VARIABLE, "the lake, where none is named"),
     (
         "POSIXLAKE_LOG",
@@ -24,7 +25,11 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 6] = [
     ("NO_COLOR", "no colour, where set and not empty"),
     (
         "XDG_STATE_HOME",
-        "where posixlake/history is kept (default ~/.local/state)",
+        "where posixlake/history and the state of mounts are kept (default ~/.local/state)",
+    ),
+    (
+        "XDG_CACHE_HOME",
+        "where rows as text are kept for mounts (default ~/.cache)",
     ),
     (
         "XDG_CONFIG_HOME",
@@ -140,6 +145,18 @@ pub(crate) enum Action {
     Man,
     /// Print the reference of the SQL as Markdown
     SqlReference,
+    /// Mount a lake: its tables are files, and edits of files are transactions
+    Mount(MountArguments),
+    /// Unmount a lake, when all edits are applied
+    Unmount {
+        /// The folder that it is mounted on
+        mountpoint: PathBuf,
+    },
+    /// Serve a lake to other programs
+    #[command(subcommand)]
+    Serve(ServeAction),
+    /// List the lakes that are mounted or served, with edits that are not applied yet
+    Status,
 }
 
 impl Arguments {
@@ -209,7 +226,7 @@ fn parse_command(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_option(text: &str) -> Result<(String, String), String> {
+pub(crate) fn parse_option(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_string(), value.to_string())),
         _ => Err("a setting is written KEY=VALUE".to_string()),

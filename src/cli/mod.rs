@@ -11,6 +11,7 @@ mod functions;
 mod generate;
 mod history;
 mod limits;
+mod mount;
 mod progress;
 mod prompt;
 mod rows;
@@ -53,6 +54,19 @@ pub fn main() -> std::process::ExitCode {
             .map_err(|_| ExitCode::Failed)
             .and_then(|text| print(&text)),
         Some(Action::SqlReference) => print(crate::reference::markdown().as_bytes()),
+        Some(Action::Mount(arguments)) => {
+            start_log();
+            mount::reported(mount::mount(arguments))
+        }
+        Some(Action::Unmount { mountpoint }) => mount::reported(mount::unmount(mountpoint)),
+        Some(Action::Serve(action)) => {
+            start_log();
+            mount::reported(mount::serve_nfs(action))
+        }
+        Some(Action::Status) => {
+            mount::status();
+            Ok(())
+        }
         None => run(&arguments),
     };
     result.err().unwrap_or(ExitCode::Success).into()

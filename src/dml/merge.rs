@@ -163,6 +163,7 @@ pub(super) async fn lower(planner: &Planner, merge: &Merge) -> Result<Lowered> {
         (true, true) => format!("{relation} FULL JOIN {target}"),
     };
     let mut columns = subject.leading(&choice(&clauses, |clause| action(clause.action)));
+    let every_row_comes = clauses.iter().all(|clause| clause.values.is_some());
     let mut given = Vec::new();
     for field in subject
         .next
@@ -181,8 +182,8 @@ pub(super) async fn lower(planner: &Planner, merge: &Merge) -> Result<Lowered> {
         known.dedup();
         let value = match known.as_slice() {
             [] => "NULL".to_string(),
-            // Whatever clause applies, the value is the same; a row that goes needs none.
-            [one] => one.clone(),
+            // Whatever clause applies, the value is the same; a row that goes needs none. Anything but a column may fail for it.
+            [one] if every_row_comes || is_column(one) => one.clone(),
             _ => choice(&clauses, value),
         };
         columns.push(format!("{value} AS \"__new_{}\"", given.len()));
@@ -194,6 +195,14 @@ pub(super) async fn lower(planner: &Planner, merge: &Merge) -> Result<Lowered> {
         quoted("__action")
     );
     subject.plan(planner, template, &frame, Some(&given)).await
+}
+
+/// Whether an expression is a column's name, in quotes or not.
+fn is_column(expression: &str) -> bool {
+    expression.split('.').all(|part| {
+        let bare = part.strip_prefix('"').and_then(|part| part.strip_suffix('"')).unwrap_or(part);
+        bare.starts_with(|sign: char| sign.is_alphabetic() || sign == '_') && bare.chars().all(|sign| sign.is_alphanumeric() || sign == '_')
+    }) && !expression.eq_ignore_ascii_case("NULL")
 }
 
 /// What the first clause that applies has.

@@ -1,5 +1,6 @@
-"""A guest for the session, and a server of files in memory that is mounted in it."""
+"""Guests, and in them mounts: of a server of files in memory, and of a lake."""
 
+import os
 import pathlib
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from guest import Guest, missing
+from mounted import Mounted
 from mounts import Mount, example
+
 
 def booted(folder: pathlib.Path, memory: int) -> Iterator[Guest]:
     reason = missing()
@@ -36,6 +39,21 @@ def mount(guest: Guest, request: pytest.FixtureRequest) -> Iterator[Mount]:
     yield mounted
     if mounted.server.running():
         assert "all calls answered" in mounted.end()
+
+
+@pytest.fixture(scope="session")
+def large_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """A guest with room for the engine."""
+    yield from booted(tmp_path_factory.mktemp("large-guest"), 3000)
+
+
+@pytest.fixture
+def lake(large_guest: Guest, request: pytest.FixtureRequest) -> Iterator[Mounted]:
+    """An empty lake, served and mounted."""
+    name = "".join(sign if sign.isalnum() else "-" for sign in request.node.name)[:60]
+    mounted = Mounted(large_guest, large_guest.folder / "lakes" / name, os.environ["POSIXLAKE_BIN"])
+    yield mounted
+    mounted.close()
 
 
 @pytest.fixture

@@ -1,0 +1,447 @@
+//! Where an edit may end: each stable write, each COMMIT, each sign that a tool is done, and silence. What stands then is classified, and applied, kept or refused.
+//!
+//! NFSv3 has no close. A client's last write looks like any other, appends arrive as whole pages, and half a file is flushed when somebody else looks at it.
+//! So nothing is taken for the end that could be the middle, unless taking it for the end loses nothing.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use uuid::Uuid;
+
+use super::Mount;
+use super::edit::{Applied, By, NewText, Part};
+use super::ending::{Ending, ending};
+use super::refusal::Refusal;
+use super::session::{Session, disk};
+use super::table::{Refused, Table, appends_to};
+use crate::file_system::Status;
+use crate::render::{Format, Rendering};
+
+/// Why a boundary is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Moment {
+    /// A stable write, or a COMMIT: perhaps the end.
+    Perhaps,
+    /// The client did what tools do when they are done.
+    Done,
+    /// The client has been silent for long, or the server goes.
+    Silence,
+}
+
+/// What became of a boundary.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The text says what the table says, or has become a statement.
+    Settled,
+    /// The text is kept, durably, and looked at again.
+    Kept,
+    Refused(Refusal),
+}
+
+/// Texts up to this size are compared with what the table shows after them.
+const COMPARED: u64 = 16 << 20;
+/// How often edits that wait are looked at.
+const WATCH: Duration = Duration::from_millis(200);
+/// Pages of clients' memory: a flush from the middle of a file ends at one.
+const PAGE: u64 = 4096;
+
+/// Looks after edits that end in silence, until the mount is gone.
+pub(crate) async fn watch(mount: Weak<Mount>) {
+    loop {
+        tokio::time::sleep(WATCH).await;
+        let Some(mount) = mount.upgrade() else { return };
+        if *mount.ended.borrow() {
+            return;
+        }
+        mount.clone().look_at_silence().await;
+    }
+}
+
+type Shared = Arc<AsyncMutex<Session>>;
+
+impl Mount {
+    /// Looks at a session where it may end.
+    pub(crate) async fn boundary(&self, table: &Table, shared: &Shared, moment: Moment) -> Outcome {
+        let outcome = self.look(table, shared, moment).await;
+        if let Err(refusal) = outcome {
+            let session = shared.lock().await;
+            self.refuse(table, &session, &refusal).await;
+            return Outcome::Refused(refusal);
+        }
+        match outcome {
+            Ok(true) => Outcome::Settled,
+            _ => Outcome::Kept,
+        }
+    }
+
+    /// Whether the edit is settled.
+    async fn look(&self, table: &Table, shared: &Shared, moment: Moment) -> Result<bool, Refusal> {
+        let session = shared.lock().await;
+        if session.replaced {
+            return self.look_at_rewrite(table, shared, session, moment).await;
+        }
+        if session.is_idle() {
+            drop(session);
+            self.end(table, shared).await;
+            return Ok(true);
+        }
+        if session.first_difference().await?.is_none() {
+            return self.look_at_append(table, shared, session, moment).await;
+        }
+        let (writes, silent) = (session.writes, session.silent_for());
+        if moment == Moment::Perhaps && silent < self.options.settle {
+            drop(session);
+            tokio::time::sleep(self.options.settle).await;
+            let session = shared.lock().await;
+            if session.writes != writes {
+                session.sync().await.map_err(disk)?;
+                return Ok(false);
+            }
+            return self.look_at_change(table, shared, session, moment).await;
+        }
+        self.look_at_change(table, shared, session, moment).await
+    }
+
+    /// Text behind the end that the client knew: rows to add.
+    async fn look_at_append(
+        &self,
+        table: &Table,
+        shared: &Shared,
+        mut session: tokio::sync::MutexGuard<'_, Session>,
+        moment: Moment,
+    ) -> Result<bool, Refusal> {
+        let start = session.told.max(session.applied);
+        if session.size <= start {
+            drop(session);
+            self.end(table, shared).await;
+            return Ok(true);
+        }
+        if !session.is_whole_from(start) {
+            return keep(&session).await;
+        }
+        let csv = session.text.format == Format::Csv;
+        let file = self.sessions_folder().join(format!("{}-append.{}", session.id, if csv { "csv" } else { "jsonl" }));
+        session.copy(start, session.size, &file).await?;
+        let path = file.clone();
+        let found = super::session::blocking(move || ending(&path, csv)).await.map_err(disk)?;
+        let whole = match found {
+            Ending::Whole => session.size - start,
+            // What has no line end may go on. In silence, it is taken for a line.
+            Ending::Open { quoted: false, .. } if moment >= Moment::Done => session.size - start,
+            Ending::Open { quoted: true, .. } if moment == Moment::Silence => {
+                let _ = std::fs::remove_file(&file);
+                return Err(Refusal::invalid("the last line begins a quoted field that does not end"));
+            }
+            Ending::Open { complete, .. } => complete,
+        };
+        if whole == 0 {
+            let _ = std::fs::remove_file(&file);
+            return keep(&session).await;
+        }
+        if whole < session.size - start {
+            let cut = std::fs::File::options().write(true).open(&file).and_then(|file| file.set_len(whole));
+            cut.map_err(disk)?;
+        }
+        let line = session.rendering.rows() + 2;
+        session.statements += 1;
+        let by = By {
+            author: session.author.clone(),
+            transaction: Some((session.id.to_string(), session.statements)),
+        };
+        let outcome = self.append(table, session.text.format, &file, line, &by).await;
+        let _ = std::fs::remove_file(&file);
+        let applied = outcome?;
+        let end = start + whole;
+        let rendering = self.renderer.open(applied.version.clone(), session.text.format).await?;
+        let canonical = end == session.size
+            && appends_to(&session.base, &applied.version)
+            && rendering.size() == end
+            && self.reads_alike(&session, &rendering, start, end).await?;
+        if canonical {
+            table.state.lock().tell(&session.text, &session.client, end);
+            drop(session);
+            self.end(table, shared).await;
+            return Ok(true);
+        }
+        // The client goes on with the bytes that it wrote; whoever opens the file sees how the table spells them.
+        session.applied = end;
+        table.state.lock().turn();
+        if end < session.size {
+            return keep(&session).await;
+        }
+        Ok(true)
+    }
+
+    async fn reads_alike(&self, session: &Session, rendering: &Arc<Rendering>, start: u64, end: u64) -> Result<bool, Refusal> {
+        if end - start > COMPARED {
+            return Ok(true);
+        }
+        let length = usize::try_from(end - start).unwrap_or_default();
+        Ok(session.read(start, length).await? == rendering.read(start, length).await?)
+    }
+
+    /// Bytes changed in place.
+    async fn look_at_change(
+        &self,
+        table: &Table,
+        shared: &Shared,
+        session: tokio::sync::MutexGuard<'_, Session>,
+        moment: Moment,
+    ) -> Result<bool, Refusal> {
+        let file = self.sessions_folder().join(format!("{}-whole", session.id));
+        let part = changed_part(&session).await?;
+        let bytes = part.as_ref().map_or(0..session.size, |part| part.bytes.clone());
+        session.copy(bytes.start, bytes.end, &file).await?;
+        let csv = session.text.format == Format::Csv;
+        let path = file.clone();
+        let found = super::session::blocking(move || ending(&path, csv)).await.map_err(disk)?;
+        if moment == Moment::Perhaps && !matches!(found, Ending::Whole) {
+            let _ = std::fs::remove_file(&file);
+            return keep(&session).await;
+        }
+        let text = NewText {
+            path: file.clone(),
+            part,
+            ..new_text(&session)
+        };
+        let outcome = async {
+            let prepared = self.compare(text).await?;
+            self.apply(table, &prepared, &by(&session)).await
+        }
+        .await;
+        let _ = std::fs::remove_file(&file);
+        let applied = outcome?;
+        table.state.lock().follow(&session.text, &session.client, applied.version.number);
+        drop(session);
+        self.end(table, shared).await;
+        Ok(true)
+    }
+
+    /// A file that was truncated, or made anew.
+    async fn look_at_rewrite(
+        &self,
+        table: &Table,
+        shared: &Shared,
+        mut session: tokio::sync::MutexGuard<'_, Session>,
+        moment: Moment,
+    ) -> Result<bool, Refusal> {
+        if session.size == 0 {
+            if moment == Moment::Perhaps || (moment == Moment::Done && session.silent_for() < self.options.silence) {
+                return keep(&session).await;
+            }
+            self.guard(&session, session.rendering.rows())?;
+            let applied = self.empty(table, &session.base, &by(&session)).await?;
+            return self.replaced(table, shared, session, &applied).await;
+        }
+        if !session.is_whole_from(0) {
+            return keep(&session).await;
+        }
+        if moment == Moment::Perhaps && (session.size.is_multiple_of(PAGE) || session.read(session.size - 1, 1).await? != "\n") {
+            return keep(&session).await;
+        }
+        let csv = session.text.format == Format::Csv;
+        let path = session.path();
+        let found = super::session::blocking(move || ending(&path, csv)).await.map_err(disk)?;
+        if moment == Moment::Perhaps && !matches!(found, Ending::Whole) {
+            return keep(&session).await;
+        }
+        let prepared = self.compare(new_text(&session)).await?;
+        if moment == Moment::Perhaps && prepared.lacks_rows() && !ends_alike(&session).await? {
+            self.guard(&session, prepared.removed())?;
+            self.try_rows(&prepared, &by(&session)).await?;
+            session.sync().await.map_err(disk)?;
+            session.accepted = true;
+            drop(session);
+            tokio::time::sleep(self.options.hold).await;
+            return Ok(false);
+        }
+        self.guard(&session, prepared.removed())?;
+        let applied = self.apply(table, &prepared, &by(&session)).await?;
+        self.replaced(table, shared, session, &applied).await
+    }
+
+    async fn replaced(
+        &self,
+        table: &Table,
+        shared: &Shared,
+        session: tokio::sync::MutexGuard<'_, Session>,
+        applied: &Applied,
+    ) -> Result<bool, Refusal> {
+        {
+            let mut state = table.state.lock();
+            state.follow(&session.text, &session.client, applied.version.number);
+            if state.detached.as_ref().is_some_and(|detached| detached.format == session.text.format) {
+                state.detached = None;
+                state.turn();
+            }
+        }
+        drop(session);
+        self.end(table, shared).await;
+        Ok(true)
+    }
+
+    /// Refuses to take most rows of a large table away by a truncated file: that is rather an accident than a wish.
+    fn guard(&self, session: &Session, removed: u64) -> Result<(), Refusal> {
+        let rows = session.rendering.rows();
+        #[expect(clippy::cast_precision_loss, reason = "a part of the rows")]
+        let part = removed as f64 / rows.max(1) as f64;
+        if removed <= self.options.guard_rows || part <= self.options.guard_part {
+            return Ok(());
+        }
+        Err(Refusal {
+            status: Status::NFS3ERR_PERM,
+            reason: format!(
+                "the new text leaves out {removed} of {rows} rows: to delete them, write the text to another file and move it over this one, \
+                 or remove this one with rm"
+            ),
+        })
+    }
+
+    /// Forgets a session.
+    pub(crate) async fn end(&self, table: &Table, shared: &Shared) {
+        let session = shared.lock().await;
+        session.remove();
+        let mut state = table.state.lock();
+        let key = (session.text, session.client.clone());
+        if state.sessions.get(&key).is_some_and(|known| Arc::ptr_eq(known, shared)) {
+            state.sessions.remove(&key);
+        }
+    }
+
+    /// Keeps what was refused, says why, and gives the rows another handle, so that the client's memory of the failure goes.
+    async fn refuse(&self, table: &Table, session: &Session, refusal: &Refusal) {
+        let operation = if session.replaced { "rewrite" } else { "edit" };
+        let rejected = self.options.state.join("rejected");
+        let path = rejected.join(format!("{:016x}", table.id));
+        let kept = async {
+            std::fs::create_dir_all(&rejected).map_err(disk)?;
+            let start = if session.replaced { 0 } else { session.told.min(session.size) };
+            let changed_in_place = !session.replaced && session.first_difference().await?.is_some();
+            let start = if changed_in_place { 0 } else { start };
+            session.copy(start, session.size, &path).await
+        }
+        .await;
+        if let Err(error) = kept {
+            tracing::warn!(table = %table.name.table, "refused text is not kept: {error}");
+        }
+        tracing::warn!(table = %table.name.table, client = %session.author.client, "edit refused: {}", refusal.reason);
+        {
+            let mut state = table.state.lock();
+            state.rejected = Some(path);
+            state.refuse(Refused {
+                time: std::time::SystemTime::now(),
+                client: session.author.client.clone(),
+                operation,
+                version: session.base.number,
+                reason: refusal.reason.clone(),
+            });
+            state.detached = None;
+            state.turn();
+            let key = (session.text, session.client.clone());
+            state.sessions.remove(&key);
+        }
+        session.remove();
+    }
+
+    async fn look_at_silence(self: Arc<Self>) {
+        for table in self.all_tables() {
+            let sessions: Vec<Shared> = table.state.lock().sessions.values().cloned().collect();
+            for shared in sessions {
+                let Ok(session) = shared.try_lock() else { continue };
+                let silent = session.silent_for();
+                let due = if session.replaced {
+                    silent >= self.options.silence
+                } else if session.applied > 0 && session.applied == session.size {
+                    // All of it is in the table; it is kept while the client may still hold the file open.
+                    silent >= Duration::from_secs(600)
+                } else if session.told <= session.size && session.written.within(0..session.told).next().is_none() {
+                    silent >= self.options.tail
+                } else {
+                    silent >= self.options.patience
+                };
+                let finished = session.applied > 0 && session.applied == session.size;
+                drop(session);
+                if !due {
+                    continue;
+                }
+                if finished {
+                    self.end(&table, &shared).await;
+                } else {
+                    self.boundary(&table, &shared, Moment::Silence).await;
+                }
+            }
+            self.look_at_detached(&table, false).await;
+        }
+    }
+
+    /// Applies what is whole, and keeps the rest on disk.
+    pub(crate) async fn finish_edits(&self) {
+        for table in self.all_tables() {
+            let sessions: Vec<Shared> = table.state.lock().sessions.values().cloned().collect();
+            for shared in sessions {
+                self.boundary(&table, &shared, Moment::Silence).await;
+            }
+            self.look_at_detached(&table, true).await;
+        }
+    }
+}
+
+async fn keep(session: &Session) -> Result<bool, Refusal> {
+    session.sync().await.map_err(disk)?;
+    Ok(false)
+}
+
+fn new_text(session: &Session) -> NewText {
+    NewText {
+        path: session.path(),
+        format: session.text.format,
+        base: session.base.clone(),
+        rendering: session.rendering.clone(),
+        part: None,
+    }
+}
+
+/// The rows that hold all that differs, where the text is as long as it was and its header the same.
+async fn changed_part(session: &Session) -> Result<Option<Part>, Refusal> {
+    let rendering = &session.rendering;
+    if session.size != rendering.size() {
+        return Ok(None);
+    }
+    let (Some(first), Some(last)) = (session.first_difference().await?, session.written.end().checked_sub(1)) else { return Ok(None) };
+    let last = last.min(session.size - 1);
+    let (Some(first), Some(last)) = (rendering.row_of_offset(first).await?, rendering.row_of_offset(last).await?) else { return Ok(None) };
+    let start = rendering.bytes_of_row(first).await?.start;
+    let end = rendering.bytes_of_row(last).await?.end;
+    Ok(Some(Part { first, bytes: start..end }))
+}
+
+/// Whether the text ends with the row that the base ends with: then rows that are not there are not to come.
+async fn ends_alike(session: &Session) -> Result<bool, Refusal> {
+    let rendering = &session.rendering;
+    let Some(last) = rendering.rows().checked_sub(1) else { return Ok(true) };
+    let bytes = rendering.bytes_of_row(last).await?;
+    let length = bytes.end - bytes.start;
+    // With the line end before it, so that it is a whole line.
+    let Some(start) = session.size.checked_sub(length + 1) else { return Ok(false) };
+    let size = usize::try_from(length).unwrap_or_default();
+    let theirs = rendering.read(bytes.start, size).await?;
+    let ours = session.read(start, size + 1).await?;
+    Ok(ours.strip_prefix(b"\n").is_some_and(|line| line == theirs))
+}
+
+/// The transaction of a session's whole text. A text that is applied in parts counts them.
+fn by(session: &Session) -> By {
+    By {
+        author: session.author.clone(),
+        transaction: Some((session.id.to_string(), session.statements + 1)),
+    }
+}
+
+/// A transaction for an edit without a session.
+pub(crate) fn once(author: &crate::lake::Author) -> By {
+    By {
+        author: author.clone(),
+        transaction: Some((Uuid::new_v4().to_string(), 1)),
+    }
+}

@@ -1,0 +1,224 @@
+//! Files in a cache folder, named by hashes. Any of them may vanish or be damaged at any time: then it is not there.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+
+use super::key::Hash128;
+use super::lru::Lru;
+
+/// The hash at the end of a file, over its name and its bytes.
+const SEAL: usize = 16;
+
+/// What a file takes at least, on most file systems.
+const SMALLEST: u64 = 4_096;
+
+/// A folder of sealed files, the least recently used of which go when they take more than a limit.
+pub(super) struct Folder {
+    path: PathBuf,
+    files: Mutex<Lru<Hash128, ()>>,
+}
+
+impl Folder {
+    /// Opens the folder, or makes it. Blocks.
+    ///
+    /// # Errors
+    /// A folder that can be neither made nor read.
+    pub(super) fn open(path: PathBuf, limit: u64) -> io::Result<Self> {
+        fs::create_dir_all(&path)?;
+        let mut found = Vec::new();
+        for shelf in fs::read_dir(&path)? {
+            let shelf = shelf?.path();
+            if shelf.is_dir() {
+                scan(&shelf, &mut found);
+            }
+        }
+        found.sort_by_key(|(_, _, used)| *used);
+        let folder = Self {
+            path,
+            files: Mutex::new(Lru::new(limit)),
+        };
+        for (name, size, _) in found {
+            folder.account(name, size);
+        }
+        Ok(folder)
+    }
+
+    fn path_of(&self, name: Hash128) -> PathBuf {
+        let name = name.name();
+        self.path.join(name.get(..2).unwrap_or_default()).join(name)
+    }
+
+    /// The bytes that were written under a name, if they are there in good order. Blocks.
+    pub(super) fn read(&self, name: Hash128) -> Option<Vec<u8>> {
+        let path = self.path_of(name);
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|mut file| {
+            file.read_to_end(&mut bytes)?;
+            // Tells the next process what was used last.
+            let _ = file.set_modified(SystemTime::now());
+            Ok(())
+        });
+        if let Err(error) = read {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(path = %path.display(), %error, "cannot read a file of the cache");
+            }
+            self.files.lock().remove(&name);
+            return None;
+        }
+        let sealed = bytes
+            .len()
+            .checked_sub(SEAL)
+            .and_then(|length| bytes.split_at_checked(length))
+            .is_some_and(|(content, seal)| seal == seal_of(name, content));
+        if !sealed {
+            tracing::warn!(path = %path.display(), "a damaged file of the cache is made anew");
+            self.remove(name);
+            return None;
+        }
+        let size = bytes.len();
+        bytes.truncate(bytes.len() - SEAL);
+        if self.files.lock().get(&name).is_none() {
+            self.account(name, size);
+        }
+        Some(bytes)
+    }
+
+    /// Whether a file of this many bytes goes in without another having to go.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.files.lock().has_room(cost(bytes + SEAL))
+    }
+
+    /// Writes a file, whole or not at all. A disk that does not take it is no error: the cache is smaller then. Blocks.
+    pub(super) fn write(&self, name: Hash128, content: &[u8]) -> bool {
+        if !self.files.lock().takes(cost(content.len() + SEAL)) {
+            return false;
+        }
+        let path = self.path_of(name);
+        if let Err(error) = write(&path, name, content) {
+            tracing::warn!(path = %path.display(), %error, "cannot write a file of the cache");
+            return false;
+        }
+        self.account(name, content.len() + SEAL);
+        true
+    }
+
+    fn account(&self, name: Hash128, size: usize) {
+        let gone = self.files.lock().insert(name, (), cost(size));
+        for (name, ()) in gone {
+            let _ = fs::remove_file(self.path_of(name));
+        }
+    }
+
+    /// Removes a file. Blocks.
+    pub(super) fn remove(&self, name: Hash128) {
+        self.files.lock().remove(&name);
+        let _ = fs::remove_file(self.path_of(name));
+    }
+
+    /// How many files there are, and what they take.
+    pub(super) fn size(&self) -> (usize, u64) {
+        let files = self.files.lock();
+        (files.len(), files.cost())
+    }
+}
+
+/// What a file of so many bytes takes on the disk, at least.
+fn cost(bytes: usize) -> u64 {
+    (bytes as u64).max(SMALLEST)
+}
+
+fn seal_of(name: Hash128, content: &[u8]) -> [u8; SEAL] {
+    let mut seal = [0; SEAL];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&name.0).update(content);
+    hasher.finalize_xof().fill(&mut seal);
+    seal
+}
+
+fn write(path: &Path, name: Hash128, content: &[u8]) -> io::Result<()> {
+    let shelf = path.parent().unwrap_or(path);
+    fs::create_dir_all(shelf)?;
+    let mut file = tempfile::NamedTempFile::new_in(shelf)?;
+    file.write_all(content)?;
+    file.write_all(&seal_of(name, content))?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Finds the files of a shelf, and removes what a process left when it ended in the middle of writing.
+fn scan(shelf: &Path, found: &mut Vec<(Hash128, usize, SystemTime)>) {
+    const LEFT_OVER: Duration = Duration::from_secs(3_600);
+    let Ok(entries) = fs::read_dir(shelf) else { return };
+    for entry in entries.flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        match entry.file_name().to_str().and_then(Hash128::from_name) {
+            Some(name) => found.push((name, metadata.len() as usize, used)),
+            None if metadata.is_file() && used.elapsed().is_ok_and(|age| age > LEFT_OVER) => {
+                let _ = fs::remove_file(entry.path());
+            }
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files_of(folder: &Folder) -> usize {
+        let shelves = fs::read_dir(&folder.path).unwrap();
+        shelves
+            .map(|shelf| fs::read_dir(shelf.unwrap().path()).unwrap().count())
+            .sum()
+    }
+
+    #[test]
+    fn keeps_what_was_used_last() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || Folder::open(root.path().join("cache"), 3 * SMALLEST).unwrap();
+        let names: Vec<Hash128> = (0..5u8).map(|n| Hash128::of(&[n])).collect();
+        let folder = open();
+        for name in names.iter().take(3) {
+            assert!(folder.write(*name, &name.0));
+        }
+        assert!(!folder.has_room(1));
+        assert!(folder.read(names[0]).is_some());
+        assert!(folder.write(names[3], b"more"));
+        assert_eq!(folder.read(names[1]), None);
+        assert_eq!(folder.read(names[0]).as_deref(), Some(&names[0].0[..]));
+        assert_eq!(folder.size().0, 3);
+        assert_eq!(files_of(&folder), 3);
+        drop(folder);
+        let folder = open();
+        assert_eq!(folder.size().0, 3);
+        assert_eq!(folder.read(names[3]).as_deref(), Some(&b"more"[..]));
+        assert!(!folder.write(names[4], &[0; 4 * SMALLEST as usize]));
+        assert_eq!(files_of(&folder), 3);
+    }
+
+    #[test]
+    fn takes_no_damaged_or_foreign_file() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path().into(), 1 << 20).unwrap();
+        let (one, other) = (Hash128::of(b"one"), Hash128::of(b"other"));
+        for damage in [&b""[..], b"short", b"long enough but no seal at its end, not at all"] {
+            assert!(folder.write(one, b"content"));
+            fs::write(folder.path_of(one), damage).unwrap();
+            assert_eq!(folder.read(one), None);
+            assert!(!folder.path_of(one).exists());
+        }
+        assert!(folder.write(one, b"content"));
+        fs::create_dir_all(folder.path_of(other).parent().unwrap()).unwrap();
+        fs::copy(folder.path_of(one), folder.path_of(other)).unwrap();
+        assert_eq!(folder.read(other), None, "a file under another name");
+        assert_eq!(folder.read(one).as_deref(), Some(&b"content"[..]));
+        fs::remove_dir_all(root.path()).unwrap();
+        assert_eq!(folder.read(one), None);
+        assert!(folder.write(one, b"again"), "a folder that was deleted is made again");
+    }
+}
