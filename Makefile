@@ -7,7 +7,7 @@ TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"tar
 TESTED = --workspace --lib --bins --tests --examples
 BINARY = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/posixlake
 
-.PHONY: help demo test fmt fmt-check lint unit docs docs-check python bench deny clean need venv
+.PHONY: help demo test fmt fmt-check lint unit docs docs-check python nfs fuzz bench deny clean need venv
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -17,7 +17,7 @@ demo: need ## Build posixlake and run examples/nycflights.sql on real data (PROF
 	cargo build --workspace --bin posixlake --profile $(PROFILE)
 	"$(VENV)/bin/python" examples/nycflights.py "$(BINARY)"
 
-test: need fmt-check lint unit docs-check python ## Everything that CI checks
+test: need fmt-check lint unit docs-check python nfs ## Everything that CI checks
 	@echo "make test: all passed"
 
 fmt: ## Format the code
@@ -43,6 +43,15 @@ docs-check:
 python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples and documentation
 	cargo test $(TESTED) --no-run
 	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/python
+
+nfs: venv ## Tests with the NFS client of a Linux kernel (User-Mode Linux), where there can be one
+	@.ci/packages
+	cargo test $(TESTED) --no-run
+	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/nfs
+
+fuzz: ## Feed the NFS decoders random bytes (needs nightly Rust and cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	cd nfs && for target in $$(cargo fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=60 -rss_limit_mb=1024 || exit 1; done
 
 bench: need venv ## Measure against pyarrow, deltalake and DataFusion (release build, takes long)
 	@.ci/venv "$(VENV)" benches/requirements.txt

@@ -143,7 +143,7 @@ pub trait FileSystem: Send + Sync + 'static {
     /// `NFS3ERR_NOENT` where nothing is exported under that name, `NFS3ERR_ACCES` where the caller may not mount it.
     async fn mount(&self, caller: &Caller, path: &str) -> Result<Handle, Status>;
 
-    /// GETATTR.
+    /// GETATTR. Also asked before LOOKUP, READLINK, listings and FSSTAT, whose replies carry attributes, so it should cost little.
     ///
     /// # Errors
     /// `NFS3ERR_STALE` for a handle whose object is gone, `NFS3ERR_BADHANDLE` for bytes that are no handle; so in every method.

@@ -1,26 +1,15 @@
 """Guests, and in them mounts: of a server of files in memory, and of a lake."""
 
-import itertools
 import os
 import pathlib
-import signal
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from guest import Guest, Process, missing
+from guest import Guest, missing
 from mounted import Mounted
-
-numbers = itertools.count()
-
-
-def example(name: str) -> pathlib.Path:
-    """An example program of the crate `posixlake-nfs`."""
-    binary = os.environ.get("POSIXLAKE_BIN")
-    if not binary:
-        pytest.skip("POSIXLAKE_BIN names no program")
-    return pathlib.Path(binary).resolve().parent / "examples" / name
+from mounts import Mount, example
 
 
 def booted(folder: pathlib.Path, memory: int) -> Iterator[Guest]:
@@ -41,32 +30,6 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 def small_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """A guest whose memory is short, so that the client writes back and forgets early."""
     yield from booted(tmp_path_factory.mktemp("small-guest"), 160)
-
-
-class Mount:
-    """A server of files in memory, mounted."""
-
-    def __init__(self, guest: Guest, options: str = "", arguments: str = "") -> None:
-        self.guest, self.options = guest, options
-        number = next(numbers)
-        self.port = 20000 + number
-        self.path = f"/mnt/{number}"
-        program = example("memory")
-        self.server: Process = guest.start(f"exec {program} 127.0.0.1:{self.port} {arguments}")
-        self.server.wait_for("listening on")
-        guest.mount(self.path, self.port, options)
-
-    def run(self, command: str, timeout: float = 60, check: bool = True):
-        return self.guest.run(f"cd {self.path} && {{ {command}\n}}", timeout, check)
-
-    def remount(self, options: str | None = None) -> None:
-        self.guest.unmount(self.path)
-        self.guest.mount(self.path, self.port, self.options if options is None else options)
-
-    def end(self) -> str:
-        """Unmounts and stops the server; what it counted."""
-        self.guest.unmount(self.path)
-        return self.server.kill(signal.SIGTERM).check().stdout
 
 
 @pytest.fixture

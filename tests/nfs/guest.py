@@ -57,7 +57,7 @@ class Process:
 
     def __init__(self, guest: "Guest", number: int, command: str) -> None:
         self.guest, self.number, self.command = guest, number, command
-        self.pid = int(guest.answer(f"{number}.pid", 30, command))
+        self.pid = int(guest.answer(f"{number}.pid", 60, command))
 
     def stdout(self) -> str:
         return self.guest.text(f"{self.number}.out")
@@ -68,7 +68,7 @@ class Process:
     def running(self) -> bool:
         return not (self.guest.folder / f"{self.number}.code").exists()
 
-    def wait(self, timeout: float = 60) -> Result:
+    def wait(self, timeout: float = 120) -> Result:
         code = int(self.guest.answer(f"{self.number}.code", timeout, self.command))
         return Result(self.command, self.stdout(), self.stderr(), code)
 
@@ -124,7 +124,7 @@ class Guest:
                 env={**os.environ, "PATH": PATH},
                 start_new_session=True,
             )
-        self.kernel = self.answer("ready", 60, "boot")
+        self.kernel = self.answer("ready", 120, "boot")
 
     def text(self, name: str) -> str:
         file = self.folder / name
@@ -151,7 +151,7 @@ class Guest:
         part.rename(self.folder / f"{number}.json")
         return Process(self, number, command)
 
-    def run(self, command: str, timeout: float = 60, check: bool = True) -> Result:
+    def run(self, command: str, timeout: float = 120, check: bool = True) -> Result:
         """Runs a shell command; what it prints is best kept below some MiB."""
         result = self.start(command).wait(timeout)
         return result.check() if check else result
@@ -180,7 +180,7 @@ class Guest:
         if self.process.poll() is None:
             (self.folder / "stop").touch()
             try:
-                self.process.wait(20)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait(20)
+                self.process.wait(60)

@@ -11,11 +11,11 @@ argument() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p"; }
 folder=$(argument guest_folder)
 mkdir -p "$folder"
 mount -t hostfs none "$folder" -o "$folder"
-ip link set lo up
 modules=/usr/lib/uml/modules/$(uname -r)/kernel
-for module in net/sunrpc/sunrpc fs/nfs_common/grace fs/netfs/netfs fs/fscache/fscache fs/lockd/lockd fs/nfs_common/nfs_acl fs/nfs/nfs fs/nfs/nfsv3; do
+for module in lib/crc-ccitt net/ipv6/ipv6 net/sunrpc/sunrpc fs/nfs_common/grace fs/netfs/netfs fs/fscache/fscache fs/lockd/lockd fs/nfs_common/nfs_acl fs/nfs/nfs fs/nfs/nfsv3; do
     [ ! -e "$modules/$module.ko" ] || insmod "$modules/$module.ko"
 done
+ip link set lo up
 /usr/bin/python3 "$folder/agent.py" "$folder"
 umount -f -l -a -t nfs 2>/dev/null
 umount "$folder"

@@ -1,11 +1,12 @@
 """Ordinary programs on ordinary files: what they leave on the mount is what they leave in a local folder."""
 
 import pathlib
+import signal
 
 import pytest
 
-from conftest import Mount
 from guest import Guest
+from mounts import Mount, example
 
 HERE = pathlib.Path(__file__).parent
 
@@ -34,13 +35,12 @@ IDIOMS = {
     "times": "touch -d '2001-02-03 04:05:06.789 UTC' data.csv; stat -c %.9Y data.csv; cp -p data.csv b; stat -c %.9Y b",
     "dd in place": "printf XYZ | dd of=data.csv bs=1 seek=500 conv=notrunc status=none; md5sum data.csv",
     "dd append": "printf '1,x,1\\n' | dd of=data.csv oflag=append conv=notrunc,fsync status=none; tail -n 1 data.csv",
-    "dd direct": "head -c 1048576 /dev/urandom > /tmp/r-$$; dd if=/tmp/r-$$ of=d bs=64k oflag=direct status=none; cmp d /tmp/r-$$; rm d",
     "sparse": "truncate -s 3G s; echo end >> s; tail -c 4 s; dd if=s bs=1M skip=2000 count=1 status=none | md5sum; rm s",
     "holes": "for n in 9 3 7 1; do printf $n | dd of=h bs=4097 seek=$n conv=notrunc status=none; done; wc -c h",
     "rename over an open file": "exec 5<data.csv; echo new > z; mv z data.csv; head -n 1 <&5; exec 5<&-; ls -a",
     "remove an open file": "exec 5<data.csv; rm data.csv; head -n 1 <&5; exec 5<&-; sleep 0.2; ls -a",
     "exclusive": "set -C; echo a > x; echo b > x; cat x; mkdir lock && mkdir lock; echo done",
-    "tar": "mkdir t; for n in $(seq 50); do echo $n > t/$n; done; tar cf t.tar t; mkdir u; tar xpf t.tar -C u; diff -r t u/t",
+    "tar": "mkdir t; for n in $(seq 50); do echo $n > t/$n; done; tar cf t.tar t; mkdir u; tar xpf t.tar -C u; diff -r t u/t; rm t.tar",
     "names": "touch -- '-a' 'b c' $'d\\ne' 'f\"g' '*' 'ä'; ls | wc -l; touch $(printf 'x%.0s' $(seq 255)); touch $(printf 'x%.0s' $(seq 256)); rm -- -a",
     "no hard links or pipes": "ln data.csv hard 2>/dev/null || echo no; mkfifo p 2>/dev/null || echo no; rm -f hard p; echo end",
     "search": "grep -c user data.csv; grep -rl user7 . ; wc -l data.csv; sort -t, -k3 -n data.csv | head -n 3; cut -d, -f2 data.csv | uniq | wc -l",
@@ -69,7 +69,7 @@ def files(guest: Guest):
 @pytest.mark.parametrize("idiom", IDIOMS)
 def test_idiom(guest: Guest, files: Mount, idiom: str) -> None:
     here = outcome(guest, f"{files.path}/work", IDIOMS[idiom])
-    local = outcome(guest, "/tmp/work", IDIOMS[idiom])
+    local = outcome(guest, "/mnt/local/work", IDIOMS[idiom])
     if idiom in DIFFERENT:
         assert here[:2] == (0, "no\nno\nend\n")
     else:
@@ -81,6 +81,12 @@ def test_large_copy(mount: Mount) -> None:
     mount.run("cp /tmp/large a; cat a > b; cp b c; mv c d; cat /tmp/large >> d")
     mount.guest.drop_caches()
     mount.run("cmp a /tmp/large; cmp b /tmp/large; cat /tmp/large /tmp/large | cmp - d; rm /tmp/large")
+
+
+def test_without_the_page_cache(mount: Mount) -> None:
+    mount.guest.run("head -c 1048576 /dev/urandom > /tmp/random")
+    mount.run("dd if=/tmp/random of=a bs=64k oflag=direct status=none; dd if=a bs=64k iflag=direct status=none | cmp - /tmp/random")
+    mount.run("dd if=/tmp/random of=b bs=64k oflag=sync status=none; cmp b /tmp/random")
 
 
 def test_thousands_of_names(mount: Mount) -> None:
@@ -110,6 +116,28 @@ def test_what_one_client_closed_another_opens(mount: Mount) -> None:
         assert result.stdout.split() == [str(number), str(number + 1)]
     assert mount.run("ls").stdout.split() == ["log"]
     mount.guest.unmount(second)
+
+
+def test_users(mount: Mount) -> None:
+    """Files belong to whom makes them, and modes keep others out."""
+    alice, bob = (f"setpriv --reuid {user} --regid {user} --clear-groups" for user in (1001, 1002))
+    mount.run(f"{alice} bash -c 'umask 077; echo secret > a; echo open > b; chmod 644 b; mkdir d; touch d/f'")
+    assert mount.run("stat -c '%u %g %a' a b d").stdout.splitlines() == ["1001 1001 600", "1001 1001 644", "1001 1001 700"]
+    assert mount.run(f"{alice} cat a; {bob} cat b").stdout == "secret\nopen\n"
+    for command in ["cat a", "bash -c 'echo x >> b'", "ls d", "chmod 777 a", "touch d/g", "rm d/f", "chown 1002 b"]:
+        result = mount.run(f"{bob} {command}", check=False)
+        assert result.code != 0 and "ermi" in result.stderr, (command, result)
+
+
+def test_both_families(guest: Guest) -> None:
+    """One socket, IPv6 and IPv4."""
+    server = guest.start(f"exec {example('memory')} [::]:38888")
+    server.wait_for("listening on")
+    options = "vers=3,nolock,port=38888,mountport=38888"
+    for host, protocol in [("[::1]", "tcp6"), ("127.0.0.1", "tcp")]:
+        guest.run(f"mkdir -p /mnt/both; mount.nfs '{host}:/' /mnt/both -o {options},proto={protocol},mountproto={protocol}")
+        guest.run(f"echo {protocol} > /mnt/both/{protocol}; ls /mnt/both; umount /mnt/both")
+    server.kill(signal.SIGTERM).check()
 
 
 def test_short_memory(small_guest: Guest) -> None:

@@ -96,11 +96,16 @@ pub(crate) async fn serve(
         server: memory,
         sender,
     };
-    let ended = reader.read(&mut read, &mut phase).await;
+    let mut cut = phase.clone();
+    // A reader may be waiting for room that calls which never end take.
+    let ended = tokio::select! {
+        ended = reader.read(&mut read, &mut phase) => ended,
+        _ = cut.wait_for(|phase| *phase == Phase::Cut) => "the server ends",
+    };
     tracing::debug!(client = %peer.address, "connection ends: {ended}");
     let cut = tokio::select! {
         _ = &mut writer => false,
-        _ = phase.wait_for(|phase| *phase == Phase::Cut) => true,
+        _ = cut.wait_for(|phase| *phase == Phase::Cut) => true,
     };
     if cut {
         writer.abort();

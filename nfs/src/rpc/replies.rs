@@ -31,8 +31,9 @@ pub(crate) struct Key {
 
 impl Key {
     /// The key of a call of NFSv3.
-    pub(crate) fn new(address: IpAddr, xid: u32, procedure: u32, arguments: &[u8]) -> Self {
+    pub(crate) fn new(address: IpAddr, xid: u32, uid: u32, procedure: u32, arguments: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
+        hasher.write_u32(uid);
         hasher.write_usize(arguments.len());
         hasher.write(arguments.get(..COMPARED).unwrap_or(arguments));
         Self {
@@ -113,9 +114,15 @@ impl Replies {
         })
     }
 
-    /// Notes the reply of a call; says who waits for it.
-    pub(crate) fn end(&self, key: Key, reply: &Reply) -> Vec<Sender> {
-        let before = self.with(|calls| calls.by_key.insert(key, Call::Done(reply.clone())));
+    /// Notes the reply of a call; says who waits for it. A reply that says "ask again" (`done` false) is not kept.
+    pub(crate) fn end(&self, key: Key, reply: &Reply, done: bool) -> Vec<Sender> {
+        let before = self.with(|calls| {
+            if done {
+                calls.by_key.insert(key, Call::Done(reply.clone()))
+            } else {
+                calls.by_key.remove(&key)
+            }
+        });
         match before {
             Some(Call::UnderWay(senders)) => senders,
             _ => Vec::new(),
@@ -149,7 +156,7 @@ mod tests {
     use crate::rpc::reply::Body;
 
     fn key(xid: u32) -> Key {
-        Key::new("10.0.0.1".parse().unwrap(), xid, 14, b"arguments")
+        Key::new("10.0.0.1".parse().unwrap(), xid, 0, 14, b"arguments")
     }
 
     #[test]
@@ -160,10 +167,21 @@ mod tests {
         assert!(matches!(replies.begin(key(1), &first), Known::UnderWay));
         assert!(matches!(replies.begin(key(1), &second), Known::UnderWay));
         let reply = Body::accepted(1).finish();
-        assert_eq!(replies.end(key(1), &reply).len(), 2);
+        assert_eq!(replies.end(key(1), &reply, true).len(), 2);
         assert!(matches!(replies.begin(key(1), &second), Known::Done(_)));
-        let other = Key::new("10.0.0.1".parse().unwrap(), 1, 14, b"other arguments");
-        assert!(matches!(replies.begin(other, &first), Known::Nothing));
+        for (uid, arguments) in [(0, &b"other arguments"[..]), (1, b"arguments")] {
+            let other = Key::new("10.0.0.1".parse().unwrap(), 1, uid, 14, arguments);
+            assert!(matches!(replies.begin(other, &first), Known::Nothing));
+        }
+    }
+
+    #[test]
+    fn a_call_that_was_not_done_is_done_when_it_is_repeated() {
+        let replies = Replies::new(10, Duration::from_secs(60));
+        let (sender, _queue) = unbounded_channel();
+        assert!(matches!(replies.begin(key(1), &sender), Known::Nothing));
+        assert_eq!(replies.end(key(1), &Body::accepted(1).finish(), false).len(), 1);
+        assert!(matches!(replies.begin(key(1), &sender), Known::Nothing));
     }
 
     #[test]
@@ -173,7 +191,7 @@ mod tests {
         replies.begin(key(0), &sender);
         for xid in 1..10 {
             replies.begin(key(xid), &sender);
-            replies.end(key(xid), &Body::accepted(xid).finish());
+            replies.end(key(xid), &Body::accepted(xid).finish(), true);
         }
         assert!(matches!(replies.begin(key(0), &sender), Known::UnderWay));
         assert!(matches!(replies.begin(key(9), &sender), Known::Done(_)));

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use nfs3_types::nfs3::nfsstat3;
+use nfs3_types::nfs3::{NFS3_FHSIZE, nfsstat3};
 use nfs3_types::rpc::{accept_stat, auth_stat, reject_stat, reply_stat};
 use nfs3_types::xdr_codec::Pack;
 
@@ -136,6 +136,7 @@ impl Body {
     }
 
     pub(crate) fn put_handle(&mut self, handle: &Handle) {
+        debug_assert!(handle.0.len() <= NFS3_FHSIZE, "a handle of {} bytes", handle.0.len());
         self.put_opaque(&handle.0);
     }
 

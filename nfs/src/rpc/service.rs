@@ -134,7 +134,7 @@ impl Service {
         };
         let key = procedure
             .once
-            .then(|| Key::new(peer.address.ip(), call.xid, call.procedure, bytes));
+            .then(|| Key::new(peer.address.ip(), call.xid, caller.uid, call.procedure, bytes));
         if let Some(key) = key {
             match self.replies.begin(key, sender) {
                 Known::Nothing => {}
@@ -272,7 +272,8 @@ impl Service {
             time,
         };
         self.tally.count(slot, count);
-        let waiting = key.map(|key| self.replies.end(key, &reply)).unwrap_or_default();
+        let done = status != nfsstat3::NFS3ERR_JUKEBOX;
+        let waiting = key.map(|key| self.replies.end(key, &reply, done)).unwrap_or_default();
         (reply, waiting)
     }
 

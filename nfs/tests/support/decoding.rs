@@ -56,3 +56,30 @@ pub(crate) async fn conversation(files: Arc<dyn FileSystem>, stream: &[u8]) {
     assert!(rest.is_empty());
     assert!(replies <= stream.len() / 4);
 }
+
+/// A stream of calls with good heads, whose procedures and arguments `data` has: for each a procedure, a length, and as many bytes. An odd length stands for
+/// the handle of the root before the bytes.
+pub(crate) fn stream_of_calls(data: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    let mut rest = data;
+    let mut xid = 0_u32;
+    while let Some(([procedure, length], after)) = rest.split_first_chunk::<2>() {
+        let (arguments, after) = after.split_at(usize::from(*length).min(after.len()));
+        rest = after;
+        let mut call = Vec::new();
+        for word in [xid, 0, 2, 100_003, 3, u32::from(procedure % 24), 0, 0, 0, 0] {
+            call.extend_from_slice(&word.to_be_bytes());
+        }
+        if length % 2 == 1 {
+            call.extend_from_slice(b"\0\0\0\x10memory01\0\0\0\0\0\0\0\x01");
+        }
+        call.extend_from_slice(arguments);
+        call.resize(call.len().next_multiple_of(4), 0);
+        let mark = u32::try_from(call.len()).unwrap_or(0) | 1 << 31;
+        stream.extend_from_slice(&mark.to_be_bytes());
+        stream.append(&mut call);
+        // Some are repeated.
+        xid += u32::from(procedure % 3 != 0);
+    }
+    stream
+}

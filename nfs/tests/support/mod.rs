@@ -13,6 +13,7 @@ use posixlake_nfs::rpc::{Options, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+pub(crate) mod gate;
 pub(crate) mod memory;
 
 pub(crate) const NFS: u32 = 100_003;
@@ -154,4 +155,15 @@ impl Wire {
 /// The first number of a result.
 pub(crate) fn status(result: &[u8]) -> u32 {
     u32::from_be_bytes(result[..4].try_into().unwrap())
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually(condition: impl Fn() -> bool) {
+    tokio::time::timeout(LONG, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("does not come to hold");
 }

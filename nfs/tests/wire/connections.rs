@@ -1,25 +1,17 @@
 //! Connections: many, idle, broken, unwelcome.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use posixlake_nfs::rpc::{Options, parse_network};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
-use crate::support::memory::{Hook, Memory};
-use crate::support::{NFS, Wire, call, local, record, root, start, status};
+use crate::support::gate::Gate;
+use crate::support::memory::Memory;
+use crate::support::{NFS, Running, Wire, call, eventually, local, record, root, start, status};
 
-async fn connections(running: &crate::support::Running, expected: u64) {
-    for _ in 0..500 {
-        if running.server.counters().connections == expected {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{} connections, not {expected}", running.server.counters().connections);
+async fn connections(running: &Running, expected: u64) {
+    eventually(|| running.server.counters().connections == expected).await;
 }
 
 #[tokio::test]
@@ -125,19 +117,7 @@ async fn a_client_that_has_nothing_more_to_say_still_gets_its_reply() {
 
 #[tokio::test]
 async fn calls_beyond_the_limit_wait_in_the_socket() {
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let gate = Arc::new(Semaphore::new(0));
-    let hook: Hook = {
-        let (now, most, gate) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&gate));
-        Arc::new(move |_, _| {
-            let (now, most, gate) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&gate));
-            Box::pin(async move {
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                gate.acquire().await.unwrap().forget();
-                now.fetch_sub(1, Ordering::SeqCst);
-            })
-        })
-    };
+    let (gate, hook) = Gate::new(None);
     let options = Options {
         // Four small calls.
         connection_memory: 64 << 10,
@@ -154,13 +134,13 @@ async fn calls_beyond_the_limit_wait_in_the_socket() {
         }
         wires.push(wire);
     }
+    gate.wait(10).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(now.load(Ordering::SeqCst), 10);
-    gate.add_permits(400);
+    assert_eq!(gate.entered(), 10);
+    gate.open();
     for wire in &mut wires {
         for _ in 0..100 {
             assert_eq!(status(&wire.reply().await.unwrap()[24..]), 0);
         }
     }
-    assert_eq!(most.load(Ordering::SeqCst), 10);
 }

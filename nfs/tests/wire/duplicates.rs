@@ -1,47 +1,11 @@
 //! Repeated calls: the reply of the first, not a second go.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use tokio::sync::Semaphore;
-
-use crate::support::memory::{Hook, Memory};
-use crate::support::{NFS, Running, call, local, opaque, root, start, status, words};
-
-/// Counts calls of `method`; each waits for a permit.
-struct Gate {
-    entered: Arc<AtomicUsize>,
-    permits: Arc<Semaphore>,
-}
-
-impl Gate {
-    fn new(method: &'static str) -> (Self, Hook) {
-        let gate = Self {
-            entered: Arc::default(),
-            permits: Arc::new(Semaphore::new(0)),
-        };
-        let (entered, permits) = (Arc::clone(&gate.entered), Arc::clone(&gate.permits));
-        let hook: Hook = Arc::new(move |name, _| {
-            let (entered, permits) = (Arc::clone(&entered), Arc::clone(&permits));
-            Box::pin(async move {
-                if name == method {
-                    entered.fetch_add(1, Ordering::SeqCst);
-                    permits.acquire().await.unwrap().forget();
-                }
-            })
-        });
-        (gate, hook)
-    }
-
-    async fn entered(&self, count: usize) {
-        while self.entered.load(Ordering::SeqCst) < count {
-            tokio::task::yield_now().await;
-        }
-    }
-}
+use crate::support::gate::Gate;
+use crate::support::memory::Memory;
+use crate::support::{NFS, Running, call, eventually, local, opaque, root, start, status, words};
 
 fn gated(method: &'static str) -> (Running, Gate) {
-    let (gate, hook) = Gate::new(method);
+    let (gate, hook) = Gate::new(Some(method));
     let files = Memory::new(Some(hook));
     files.put("a", b"content".to_vec());
     (start(local(), files), gate)
@@ -55,19 +19,19 @@ fn rename(xid: u32, from: &[u8], to: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn one_that_was_done_is_answered_again() {
     let (running, gate) = gated("rename");
-    gate.permits.add_permits(10);
+    gate.open();
     let (mut one, mut two) = (running.wire().await, running.wire().await);
     let first = one.ask(&rename(7, b"a", b"b")).await.unwrap();
     assert_eq!(status(&first[24..]), 0);
     // From another connection, and so from another port.
     assert_eq!(two.ask(&rename(7, b"a", b"b")).await.unwrap(), first);
     assert_eq!(one.ask(&rename(7, b"a", b"b")).await.unwrap(), first);
-    assert_eq!(gate.entered.load(Ordering::SeqCst), 1);
+    assert_eq!(gate.entered(), 1);
     assert_eq!(running.server.counters().answered_again, 2);
     // The same number for another call, and another number for the same call.
     assert_eq!(status(&one.ask(&rename(7, b"b", b"c")).await.unwrap()[24..]), 0);
     assert_eq!(status(&one.ask(&rename(8, b"a", b"b")).await.unwrap()[24..]), 2);
-    assert_eq!(gate.entered.load(Ordering::SeqCst), 3);
+    assert_eq!(gate.entered(), 3);
 }
 
 #[tokio::test]
@@ -75,19 +39,19 @@ async fn one_that_is_under_way_waits_with_the_first() {
     let (running, gate) = gated("rename");
     let (mut one, mut two) = (running.wire().await, running.wire().await);
     one.send(&rename(7, b"a", b"b")).await;
-    gate.entered(1).await;
+    gate.wait(1).await;
     one.send(&rename(7, b"a", b"b")).await;
     two.send(&rename(7, b"a", b"b")).await;
     two.send(&rename(7, b"a", b"b")).await;
     assert!(one.silent().await && two.silent().await);
-    assert_eq!(running.server.counters().under_way, 3);
-    gate.permits.add_permits(10);
+    eventually(|| running.server.counters().under_way == 3).await;
+    gate.open();
     // One reply each.
     let first = one.reply().await.unwrap();
     assert_eq!(status(&first[24..]), 0);
     assert_eq!(two.reply().await.unwrap(), first);
     assert!(one.silent().await && two.silent().await);
-    assert_eq!(gate.entered.load(Ordering::SeqCst), 1);
+    assert_eq!(gate.entered(), 1);
 }
 
 #[tokio::test]
@@ -95,14 +59,14 @@ async fn the_reply_finds_a_client_that_connected_anew() {
     let (running, gate) = gated("rename");
     let mut one = running.wire().await;
     one.send(&rename(7, b"a", b"b")).await;
-    gate.entered(1).await;
+    gate.wait(1).await;
     drop(one);
     let mut two = running.wire().await;
     two.send(&rename(7, b"a", b"b")).await;
     assert!(two.silent().await);
-    gate.permits.add_permits(10);
+    gate.open();
     assert_eq!(status(&two.reply().await.unwrap()[24..]), 0);
-    assert_eq!(gate.entered.load(Ordering::SeqCst), 1);
+    assert_eq!(gate.entered(), 1);
 }
 
 #[tokio::test]

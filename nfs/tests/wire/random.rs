@@ -115,7 +115,9 @@ async fn anything_may_come() {
         decoding::records(&bytes);
         let files = Memory::default();
         files.put("data.csv", b"id,name\n1,a\n".to_vec());
-        decoding::conversation(Arc::new(files) as Arc<dyn FileSystem>, &stream).await;
+        let files: Arc<dyn FileSystem> = Arc::new(files);
+        decoding::conversation(Arc::clone(&files), &stream).await;
+        decoding::conversation(files, &decoding::stream_of_calls(&noise(&mut random))).await;
     }
     assert!(turns > 100, "{turns}");
 }
