@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use delta_kernel::table_properties::TableProperties;
-use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{DomainMetadata, Metadata, Protocol, Transaction};
 use deltalake_core::logstore::LogStoreRef;
 use object_store::ObjectStore;
@@ -142,16 +141,6 @@ impl Snapshot {
         let actions = read_commit(self.store().as_ref(), self.version()).await?;
         let was = self.0.contents.commit.as_deref();
         Ok(actions.is_some_and(|actions| was.is_none_or(|was| actions.id() == Some(was))))
-    }
-
-    /// The version as delta-rs holds it, for what is still done with its builders.
-    ///
-    /// # Errors
-    /// Where the log cannot be read.
-    pub(crate) async fn delta_table(&self) -> Result<DeltaTable> {
-        let mut table = DeltaTable::new(self.log_store());
-        table.load_version(self.version()).await?;
-        Ok(table)
     }
 }
 

@@ -158,7 +158,7 @@ fn fields(request: &FileScanRequest, shape: &Shape, label: &str, strings: &DataT
     let mut columns: Vec<(String, DataType)> = Vec::new();
     if let Shape::Object(fields) = shape {
         for (name, shape) in fields {
-            let expected = || request.expected_type(name).filter(holds);
+            let expected = || request.expected_type(name).filter(is_readable);
             let data_type = match declared(name).or_else(expected) {
                 Some(data_type) => data_type,
                 None => shape
