@@ -4,20 +4,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::compute::{filter_record_batch, not};
+use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 
 use serde::Deserialize;
 
-use super::FOLDER;
 use super::actions::CommitActions;
+use super::{FOLDER, checkpoint_files};
 use crate::error::{Error, Result};
 
+/// Rows of a checkpoint that are read at a time.
+const BATCH: usize = 8192;
 /// How many files are read at once.
 const READS: usize = 8;
 /// The actions that a state consists of.
@@ -158,28 +163,61 @@ async fn files(store: &Arc<dyn ObjectStore>, version: u64, paths: Vec<Path>) -> 
         .await
 }
 
-/// Rows of a checkpoint as lines of a commit: both say the same, so they are read by the same code.
+/// The actions of a checkpoint's file. Data files come as columns; whatever else there is (and files in a form that is not
+/// known) as lines of a commit: both say the same.
 fn parquet_actions(version: u64, bytes: Bytes) -> Result<CommitActions> {
     let broken =
         |error: &dyn std::fmt::Display| Error::corrupt(format!("checkpoint {version} cannot be read: {error}"));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| broken(&error))?;
-    let schema = builder.parquet_schema();
-    let texts = (0..schema.num_columns()).any(|leaf| schema.column(leaf).path().string() == "add.stats");
-    let wanted = (0..schema.num_columns()).filter(|leaf| {
-        let path = schema.column(*leaf).path().parts().to_vec();
+    let footer = ArrowReaderMetadata::load(&bytes, Default::default()).map_err(|error| broken(&error))?;
+    let read = |leaf: &dyn Fn(&[String]) -> bool| -> Result<Vec<RecordBatch>> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), footer.clone());
+        let schema = builder.parquet_schema();
+        let leaves = (0..schema.num_columns()).filter(|place| leaf(schema.column(*place).path().parts()));
+        let mask = ProjectionMask::leaves(schema, leaves.collect::<Vec<_>>());
+        let reader = builder.with_projection(mask).with_batch_size(BATCH).build();
+        let batches = reader
+            .map_err(|error| broken(&error))?
+            .collect::<std::result::Result<_, _>>();
+        batches.map_err(|error| broken(&error))
+    };
+    let is_text = |path: &[String]| matches!(path, [add, stats] if add == "add" && stats == "stats");
+    let schema = footer.parquet_schema();
+    let texts = (0..schema.num_columns()).any(|leaf| is_text(schema.column(leaf).path().parts()));
+    let is_wanted = |path: &[String]| {
         let repeated = |name: &String| REPEATED.contains(&name.as_str()) && (texts || name != "stats_parsed");
         path.first().is_some_and(|action| ACTIONS.contains(&action.as_str())) && !path.get(1).is_some_and(repeated)
-    });
-    let mask = ProjectionMask::leaves(schema, wanted.collect::<Vec<_>>());
-    let reader = builder.with_projection(mask).build().map_err(|error| broken(&error))?;
-    let mut lines = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|error| broken(&error))?;
-        let mut writer = LineDelimitedWriter::new(&mut lines);
-        writer
-            .write(&batch)
-            .and_then(|()| writer.finish())
-            .map_err(|error| broken(&error))?;
+    };
+    if !texts {
+        let lines = lines(&read(&is_wanted)?).map_err(|error| broken(&error))?;
+        return CommitActions::parse(version, &lines);
     }
-    CommitActions::parse(version, &lines)
+    // The texts are most of the bytes.
+    let (rows, texts) = std::thread::scope(|scope| {
+        let texts = scope.spawn(|| read(&is_text));
+        let rows = read(&|path| is_wanted(path) && !is_text(path));
+        (rows, texts.join())
+    });
+    let texts = texts.map_err(|_| broken(&"a reader stopped"))??;
+    let rows = rows?;
+    let mut others = Vec::new();
+    let mut files = Vec::new();
+    for (rows, texts) in rows.iter().zip(&texts) {
+        let taken = checkpoint_files::read(rows, texts, &mut files).map_err(|error| broken(&error))?;
+        let rest = not(&taken).and_then(|rest| filter_record_batch(rows, &rest));
+        others.push(rest.map_err(|error| broken(&error))?);
+    }
+    let lines = lines(&others).map_err(|error| broken(&error))?;
+    let mut actions = CommitActions::parse(version, &lines)?;
+    actions.files = files;
+    Ok(actions)
+}
+
+fn lines(batches: &[RecordBatch]) -> std::result::Result<Vec<u8>, ArrowError> {
+    let mut lines = Vec::new();
+    let mut writer = LineDelimitedWriter::new(&mut lines);
+    for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
+        writer.write(batch)?;
+    }
+    writer.finish()?;
+    Ok(lines)
 }

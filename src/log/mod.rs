@@ -3,6 +3,7 @@
 mod actions;
 mod background;
 mod checkpoint;
+mod checkpoint_files;
 mod commit;
 mod features;
 mod files;
@@ -15,7 +16,7 @@ pub(crate) use actions::CommitActions;
 pub(crate) use background::Background;
 pub(crate) use commit::{Commit, Mode, commit};
 pub(crate) use features::{FEATURES, check_readable, check_writable};
-pub(crate) use files::{DataFile, remove};
+pub(crate) use files::{DataFile, Files, MakeColumns, remove};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use winners::winners;
 

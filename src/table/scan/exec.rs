@@ -11,7 +11,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::filter_pushdown::{
-    ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
+    ChildFilterDescription, ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::metrics::{Count, Metric, MetricValue, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -20,7 +20,7 @@ use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use url::Url;
 
-use super::Selected;
+use super::nan::unbounded;
 
 /// Files and bytes of a version, and those of them that a scan has to look at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,10 +32,10 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of(files: &[Selected]) -> Self {
+    pub(super) fn of(files: usize, bytes: u64) -> Self {
         Self {
-            files: files.len(),
-            bytes: files.iter().map(|selected| selected.file.size()).sum(),
+            files,
+            bytes,
             ..Self::default()
         }
     }
@@ -204,7 +204,14 @@ impl ExecutionPlan for LakeScanExec {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         _: &ConfigOptions,
     ) -> Result<FilterDescription> {
-        FilterDescription::from_children(filters, &self.children())
+        // The reader leaves out row groups by their bounds, which hold where no NaN can meet the conditions.
+        let schema = self.input.schema();
+        let unbounded = unbounded(&filters, &schema);
+        let bounded = schema.fields().iter().enumerate();
+        let bounded = bounded.filter(|(_, field)| !unbounded.contains(field.name()));
+        let allowed = bounded.map(|(place, _)| place).collect();
+        let child = ChildFilterDescription::from_child_with_allowed_indices(&filters, allowed, &self.input)?;
+        Ok(FilterDescription::new().with_child(child))
     }
 
     fn handle_child_pushdown_result(
