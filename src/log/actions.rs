@@ -44,6 +44,8 @@ pub(crate) struct CommitActions {
     pub(crate) domains: Vec<DomainMetadata>,
     /// Only checkpoints have them.
     pub(super) sidecars: Vec<String>,
+    /// Files of a checkpoint that were read without their lines.
+    pub(super) files: Vec<Arc<DataFile>>,
     /// Empty where the commit has no such action.
     pub(crate) info: Map<String, Value>,
 }
@@ -106,8 +108,10 @@ impl CommitActions {
     }
 
     pub(super) fn take_files(&mut self) -> Vec<Arc<DataFile>> {
+        let mut files = std::mem::take(&mut self.files);
         let adds = std::mem::take(&mut self.adds);
-        adds.into_iter().map(|add| Arc::new(DataFile::new(add))).collect()
+        files.extend(adds.into_iter().map(|add| Arc::new(DataFile::new(add))));
+        files
     }
 
     pub(super) fn note_transactions(&mut self, into: &mut HashMap<String, Transaction>) {

@@ -1,17 +1,26 @@
 //! The live files of a version: a list that the next version shares but for what its commit changed.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::compute::{concat, filter};
 use chrono::Utc;
 use deltalake_core::kernel::{Add, DeletionVectorDescriptor, Remove};
+use hashbrown::HashTable;
+use parking_lot::Mutex;
 use roaring::RoaringTreemap;
 use serde_json::{Map, Value};
+
+use crate::error::Result;
 
 /// From how many changes on a list is written anew, as a share of the whole.
 const SHARE: usize = 8;
 /// Changes that are always kept beside the list.
 const FEW: usize = 1024;
+/// The bytes that the columns of one list may take.
+const COLUMN_BYTES: usize = 64 << 20;
 
 /// A data file of a version, with what the log says of it.
 #[derive(Debug)]
@@ -19,6 +28,8 @@ pub(crate) struct DataFile {
     /// The action that the file stands by.
     pub(crate) add: Add,
     statistics: OnceLock<Map<String, Value>>,
+    /// The rows in the file, where they could be told without parsing the statistics.
+    records: Option<u64>,
     /// The rows that the deletion vector hides, once they were read.
     pub(crate) hidden: OnceLock<Arc<RoaringTreemap>>,
 }
@@ -72,6 +83,7 @@ pub(crate) fn remove(add: &Add, data_change: bool) -> Remove {
 impl DataFile {
     pub(crate) fn new(add: Add) -> Self {
         Self {
+            records: add.stats.as_deref().and_then(leading_records),
             add,
             statistics: OnceLock::new(),
             hidden: OnceLock::new(),
@@ -95,7 +107,8 @@ impl DataFile {
 
     /// The rows in the file, deleted ones included.
     pub(crate) fn records(&self) -> Option<u64> {
-        self.statistics().get("numRecords").and_then(Value::as_u64)
+        self.records
+            .or_else(|| self.statistics().get("numRecords").and_then(Value::as_u64))
     }
 
     /// The rows that the file's deletion vector hides.
@@ -120,6 +133,13 @@ impl DataFile {
     }
 }
 
+/// The number of rows, where statistics begin with it, as most writers have it.
+fn leading_records(statistics: &str) -> Option<u64> {
+    let rest = statistics.strip_prefix("{\"numRecords\":")?;
+    let end = rest.find([',', '}'])?;
+    rest.get(..end)?.parse().ok()
+}
+
 /// The live files of one version.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Files {
@@ -133,25 +153,97 @@ pub(crate) struct Files {
 #[derive(Debug, Default)]
 struct Base {
     files: Vec<Arc<DataFile>>,
-    places: OnceLock<HashMap<FileKey, usize>>,
+    places: OnceLock<Places>,
+    bytes: OnceLock<u64>,
+    /// Values of each file, by what they are.
+    columns: Mutex<HashMap<String, ArrayRef>>,
+}
+
+/// Where files stand in a list. Tables have many files, so their keys are not written down once more.
+#[derive(Debug)]
+struct Places {
+    hasher: RandomState,
+    table: HashTable<usize>,
+}
+
+impl Places {
+    fn of(files: &[Arc<DataFile>]) -> Self {
+        let hasher = RandomState::new();
+        let mut table = HashTable::with_capacity(files.len());
+        for (place, file) in files.iter().enumerate() {
+            let again = |place: &usize| hasher.hash_one(files.get(*place).map_or("", |file| &file.add.path));
+            table.insert_unique(hasher.hash_one(file.add.path.as_str()), place, again);
+        }
+        Self { hasher, table }
+    }
+
+    fn get(&self, files: &[Arc<DataFile>], key: &FileKey) -> Option<usize> {
+        let hash = self.hasher.hash_one(key.path.as_str());
+        let is_it = |place: &usize| {
+            let file = files.get(*place);
+            file.is_some_and(|file| file.add.path == key.path && file.key() == *key)
+        };
+        self.table.find(hash, is_it).copied()
+    }
 }
 
 impl Base {
-    fn places(&self) -> &HashMap<FileKey, usize> {
-        self.places.get_or_init(|| {
-            let keys = self.files.iter().map(|file| file.key());
-            keys.enumerate().map(|(place, key)| (key, place)).collect()
-        })
+    fn new(files: Vec<Arc<DataFile>>) -> Self {
+        Self {
+            files,
+            ..Self::default()
+        }
+    }
+
+    fn place(&self, key: &FileKey) -> Option<usize> {
+        let places = self.places.get_or_init(|| Places::of(&self.files));
+        places.get(&self.files, key)
+    }
+
+    fn bytes(&self) -> u64 {
+        *self
+            .bytes
+            .get_or_init(|| self.files.iter().map(|file| file.size()).sum())
+    }
+
+    /// The columns of these names; what is missing is made in one go.
+    fn columns(&self, names: &[String], make: &MakeColumns<'_>) -> Result<Vec<ArrayRef>> {
+        let mut columns: Vec<Option<ArrayRef>> = {
+            let known = self.columns.lock();
+            names.iter().map(|name| known.get(name).cloned()).collect()
+        };
+        let missing: Vec<usize> = (0..names.len())
+            .filter(|place| columns.get(*place).is_some_and(Option::is_none))
+            .collect();
+        if !missing.is_empty() {
+            let made = make(&missing, &self.files)?;
+            let mut known = self.columns.lock();
+            let held: usize = known
+                .values()
+                .chain(&made)
+                .map(|column| column.get_array_memory_size())
+                .sum();
+            if held > COLUMN_BYTES {
+                known.clear();
+            }
+            for (place, column) in missing.into_iter().zip(made) {
+                if let (Some(name), Some(slot)) = (names.get(place), columns.get_mut(place)) {
+                    known.insert(name.clone(), column.clone());
+                    *slot = Some(column);
+                }
+            }
+        }
+        Ok(columns.into_iter().flatten().collect())
     }
 }
+
+/// Makes some of the columns that are wanted, by their places among these, of a list of files.
+pub(crate) type MakeColumns<'a> = dyn Fn(&[usize], &[Arc<DataFile>]) -> Result<Vec<ArrayRef>> + 'a;
 
 impl Files {
     pub(crate) fn new(files: Vec<Arc<DataFile>>) -> Self {
         Self {
-            base: Arc::new(Base {
-                files,
-                places: OnceLock::new(),
-            }),
+            base: Arc::new(Base::new(files)),
             ..Self::default()
         }
     }
@@ -168,14 +260,43 @@ impl Files {
             .chain(self.added.iter())
     }
 
+    /// The bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        let gone = self.gone.iter().filter_map(|place| self.base.files.get(*place));
+        let added: u64 = self.added.iter().map(|file| file.size()).sum();
+        self.base.bytes() + added - gone.map(|file| file.size()).sum::<u64>()
+    }
+
+    /// Columns with a value for each file, in the order of [`Files::iter`]. What versions share of them is made once, as long
+    /// as it is not more than memory should hold.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(crate) fn columns(&self, names: &[String], make: &MakeColumns<'_>) -> Result<Vec<ArrayRef>> {
+        let mut columns = self.base.columns(names, make)?;
+        if !self.gone.is_empty() {
+            let places = 0..self.base.files.len();
+            let stays: BooleanArray = places.map(|place| Some(!self.gone.contains(&place))).collect();
+            for column in &mut columns {
+                *column = filter(column, &stays)?;
+            }
+        }
+        if !self.added.is_empty() {
+            let all: Vec<usize> = (0..names.len()).collect();
+            for (column, added) in columns.iter_mut().zip(make(&all, &self.added)?) {
+                *column = concat(&[column.as_ref(), added.as_ref()])?;
+            }
+        }
+        Ok(columns)
+    }
+
     /// The files after commits that removed and added some. A file that is added again replaces what stood under its key.
     pub(crate) fn after(&self, removed: &HashSet<FileKey>, added: Vec<Arc<DataFile>>) -> Self {
         let mut gone = self.gone.as_ref().clone();
         let mut kept: Vec<Arc<DataFile>> = self.added.as_ref().clone();
         let again: HashSet<FileKey> = added.iter().map(|file| file.key()).collect();
         let ending = || removed.iter().chain(&again);
-        let places = self.base.places();
-        gone.extend(ending().filter_map(|key| places.get(key)));
+        gone.extend(ending().filter_map(|key| self.base.place(key)));
         let paths: HashSet<&str> = ending().map(|key| key.path.as_str()).collect();
         kept.retain(|file| {
             // A key is made only where it can be one of those that end.

@@ -1,7 +1,7 @@
 //! From a log to the contents of a version: the last checkpoint before it, and the commits from there on (Delta protocol,
 //! "Checkpoints" and "Action Reconciliation").
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use deltalake_core::kernel::{DomainMetadata, Metadata, Protocol, Transaction};
@@ -73,8 +73,7 @@ async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
     let Ok(actions) = checkpoint::read(store, &checkpoint).await else {
         return Ok(None);
     };
-    let mut state = State::default();
-    actions.into_iter().for_each(|actions| state.apply(actions));
+    let mut state = State::of_checkpoint(actions);
     let near = checkpoint.version + READS as u64;
     let mut version = follow(store, checkpoint.version, near, &mut state).await?;
     if version == near {
@@ -212,13 +211,9 @@ impl Listing {
         version: u64,
         checkpoint: Option<(u64, Vec<CommitActions>)>,
     ) -> Result<Contents> {
-        let mut state = State::default();
-        let first = match checkpoint {
-            Some((version, actions)) => {
-                actions.into_iter().for_each(|actions| state.apply(actions));
-                version + 1
-            }
-            None => 0,
+        let (mut state, first) = match checkpoint {
+            Some((version, actions)) => (State::of_checkpoint(actions), version + 1),
+            None => (State::default(), 0),
         };
         walk(store, self.steps(first, version)?, &mut state).await?;
         state.contents(version)
@@ -259,7 +254,11 @@ pub(super) fn commit_version(name: &str) -> Option<u64> {
 struct State {
     protocol: Option<Protocol>,
     metadata: Option<Metadata>,
-    /// With the order in which they came.
+    /// The files of the checkpoint.
+    base: Vec<Arc<DataFile>>,
+    /// What commits took away, of the checkpoint's files and their own.
+    removed: HashSet<FileKey>,
+    /// What commits brought, with the order in which it came.
     files: HashMap<FileKey, (usize, Arc<DataFile>)>,
     came: usize,
     transactions: HashMap<String, Transaction>,
@@ -268,10 +267,27 @@ struct State {
 }
 
 impl State {
+    /// The contents that the parts of a checkpoint tell: no file is in it twice.
+    fn of_checkpoint(parts: Vec<CommitActions>) -> Self {
+        let mut state = Self::default();
+        for mut actions in parts {
+            let files = actions.take_files();
+            if state.base.is_empty() {
+                state.base = files;
+            } else {
+                state.base.extend(files);
+            }
+            actions.removes.clear();
+            state.apply(actions);
+        }
+        state
+    }
+
     fn apply(&mut self, mut actions: CommitActions) {
         self.commit = actions.id().map(ToString::to_string);
         for key in actions.removed_keys() {
             self.files.remove(&key);
+            self.removed.insert(key);
         }
         for file in actions.take_files() {
             self.came += 1;
@@ -287,14 +303,23 @@ impl State {
         let lacks = |what: &str| Error::corrupt(format!("the log up to version {version} has no {what}"));
         let mut files: Vec<(usize, Arc<DataFile>)> = self.files.into_values().collect();
         files.sort_by_key(|(came, _)| *came);
+        let files: Vec<Arc<DataFile>> = files.into_iter().map(|(_, file)| file).collect();
+        let files = if self.base.is_empty() {
+            Files::new(files)
+        } else {
+            Files::new(self.base).after(&self.removed, files)
+        };
         Ok(Contents {
             version,
             protocol: self.protocol.ok_or_else(|| lacks("protocol"))?,
             metadata: self.metadata.ok_or_else(|| lacks("metadata"))?,
-            files: Files::new(files.into_iter().map(|(_, file)| file).collect()),
+            files,
             transactions: Arc::new(self.transactions),
             domains: Arc::new(self.domains),
             commit: self.commit,
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,8 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{filter_record_batch, not};
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use bytes::Bytes;
@@ -19,16 +20,19 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 
 use serde::{Deserialize, Serialize};
 
-use super::FOLDER;
 use super::actions::CommitActions;
+use super::files::DataFile;
+use super::{FOLDER, checkpoint_files};
 use crate::error::{Error, Result};
 
 pub(crate) use write::write;
 
+/// Rows of a checkpoint that are read at a time.
+const BATCH: usize = 8192;
 /// How many files are read at once.
 const READS: usize = 8;
 /// The actions that a state consists of.
@@ -212,57 +216,100 @@ async fn files(
         .await
 }
 
-/// Rows of a checkpoint as lines of a commit: both say the same, so they are read by the same code.
+/// The actions of a checkpoint's file. Data files come as columns; whatever else there is, as lines of a commit: both say the same.
 fn parquet_actions(version: u64, bytes: Bytes, wanted: &[&str]) -> Result<CommitActions> {
     let broken =
         |error: &dyn std::fmt::Display| Error::corrupt(format!("checkpoint {version} cannot be read: {error}"));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| broken(&error))?;
-    let schema = builder.parquet_schema();
-    let texts = (0..schema.num_columns()).any(|leaf| schema.column(leaf).path().string() == "add.stats");
-    let leaves = (0..schema.num_columns()).filter(|leaf| {
-        let path = schema.column(*leaf).path().parts().to_vec();
-        let is_wanted = path.first().is_some_and(|action| wanted.contains(&action.as_str()));
-        // These say again, in other types, what other columns say.
+    let footer = ArrowReaderMetadata::load(&bytes, Default::default()).map_err(|error| broken(&error))?;
+    let read = |leaf: &dyn Fn(&[String]) -> bool| -> Result<Vec<RecordBatch>> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), footer.clone());
+        let schema = builder.parquet_schema();
+        let leaves = (0..schema.num_columns()).filter(|place| leaf(schema.column(*place).path().parts()));
+        let mask = ProjectionMask::leaves(schema, leaves.collect::<Vec<_>>());
+        let reader = builder.with_projection(mask).with_batch_size(BATCH).build();
+        let batches = reader
+            .map_err(|error| broken(&error))?
+            .collect::<std::result::Result<_, _>>();
+        batches.map_err(|error| broken(&error))
+    };
+    let is_text = |path: &[String]| matches!(path, [add, stats] if add == "add" && stats == "stats");
+    let schema = footer.parquet_schema();
+    let texts = (0..schema.num_columns()).any(|leaf| is_text(schema.column(leaf).path().parts()));
+    // Some columns say again, in other types, what other columns say.
+    let is_wanted = |path: &[String]| {
         let is_repeated = match path.get(1).map(String::as_str) {
             Some("stats_parsed") => texts,
             Some("partitionValues_parsed") => true,
             _ => false,
         };
-        is_wanted && !is_repeated
-    });
-    let mask = ProjectionMask::leaves(schema, leaves.collect::<Vec<_>>());
-    let reader = builder.with_projection(mask).build().map_err(|error| broken(&error))?;
+        path.first().is_some_and(|action| wanted.contains(&action.as_str())) && !is_repeated
+    };
     let mut actions = CommitActions::default();
-    for batch in reader {
-        let batch = batch.map_err(|error| broken(&error))?;
-        let batch = if texts {
-            batch
-        } else {
-            structs::to_texts(batch).map_err(|error| broken(&error))?
-        };
-        let is_of_file = |name: &String| ["add", "remove"].contains(&name.as_str());
-        for of_files in [false, true] {
-            let schema = batch.schema();
-            let columns = schema.fields().iter().enumerate();
-            let columns = columns.filter(|(_, field)| is_of_file(field.name()) == of_files);
-            let part = batch.project(&columns.map(|(place, _)| place).collect::<Vec<_>>());
-            let part = part.map_err(|error| broken(&error))?;
-            if part.columns().iter().all(|column| column.null_count() == column.len()) {
-                continue;
-            }
-            let mut lines = Vec::new();
-            // A partition value that is NULL is one that is said; elsewhere, what is NULL is missing.
-            let mut writer = WriterBuilder::new()
-                .with_explicit_nulls(part.columns().iter().any(has_null_partition))
-                .build::<_, LineDelimited>(&mut lines);
-            writer
-                .write(&part)
-                .and_then(|()| writer.finish())
-                .map_err(|error| broken(&error))?;
-            actions.parse_more(version, &lines)?;
+    if !texts || !wanted.contains(&"add") {
+        for batch in read(&is_wanted)? {
+            let batch = if texts {
+                batch
+            } else {
+                structs::to_texts(batch).map_err(|error| broken(&error))?
+            };
+            add_lines(version, &batch, &mut actions)?;
+        }
+        return Ok(actions);
+    }
+    // The texts are most of the bytes.
+    let (rows, texts) = std::thread::scope(|scope| {
+        let texts = scope.spawn(|| read(&is_text));
+        let rows = read(&|path| is_wanted(path) && !is_text(path));
+        (rows, texts.join())
+    });
+    let texts = texts.map_err(|_| broken(&"a reader stopped"))??;
+    let rows = rows?;
+    let batches: Vec<(&RecordBatch, &RecordBatch)> = rows.iter().zip(&texts).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let parts = batches.chunks(batches.len().div_ceil(threads).max(1));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(|| taken(part))).collect();
+        parts.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    let mut files = Vec::new();
+    for part in parts {
+        let part = part.map_err(|_| broken(&"a reader stopped"))?;
+        let (more, others) = part.map_err(|error| broken(&error))?;
+        files.extend(more);
+        for batch in &others {
+            add_lines(version, batch, &mut actions)?;
         }
     }
+    actions.files.extend(files);
     Ok(actions)
+}
+
+/// Rows of a checkpoint as lines of a commit.
+fn add_lines(version: u64, batch: &RecordBatch, actions: &mut CommitActions) -> Result<()> {
+    let broken =
+        |error: &dyn std::fmt::Display| Error::corrupt(format!("checkpoint {version} cannot be read: {error}"));
+    let is_of_file = |name: &String| ["add", "remove"].contains(&name.as_str());
+    for of_files in [false, true] {
+        let schema = batch.schema();
+        let columns = schema.fields().iter().enumerate();
+        let columns = columns.filter(|(_, field)| is_of_file(field.name()) == of_files);
+        let part = batch.project(&columns.map(|(place, _)| place).collect::<Vec<_>>());
+        let part = part.map_err(|error| broken(&error))?;
+        if part.columns().iter().all(|column| column.null_count() == column.len()) {
+            continue;
+        }
+        let mut lines = Vec::new();
+        // A partition value that is NULL is one that is said; elsewhere, what is NULL is missing.
+        let mut writer = WriterBuilder::new()
+            .with_explicit_nulls(part.columns().iter().any(has_null_partition))
+            .build::<_, LineDelimited>(&mut lines);
+        writer
+            .write(&part)
+            .and_then(|()| writer.finish())
+            .map_err(|error| broken(&error))?;
+        actions.parse_more(version, &lines)?;
+    }
+    Ok(())
 }
 
 /// Whether a file of a column of actions has NULL as a partition value.
@@ -270,4 +317,15 @@ fn has_null_partition(actions: &ArrayRef) -> bool {
     let actions = actions.as_struct_opt();
     let values = actions.and_then(|actions| actions.column_by_name("partitionValues")?.as_map_opt());
     values.is_some_and(|values| values.values().null_count() > 0)
+}
+
+/// The files of batches, and the rows that are something else.
+fn taken(batches: &[(&RecordBatch, &RecordBatch)]) -> Result<(Vec<Arc<DataFile>>, Vec<RecordBatch>)> {
+    let mut files = Vec::new();
+    let mut others = Vec::new();
+    for (rows, texts) in batches {
+        let taken = checkpoint_files::read(rows, texts, &mut files)?;
+        others.push(filter_record_batch(rows, &not(&taken)?)?);
+    }
+    Ok((files, others))
 }

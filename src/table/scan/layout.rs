@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
-use datafusion::common::ScalarValue;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::Expr;
 use parquet::arrow::RowNumber;
 
-use super::{Selected, read_type};
+use super::read_type;
 use crate::error::{Error, Result};
-use crate::log::DataFile;
-use crate::table::{Definition, partition_column};
+use crate::table::Definition;
 
 /// The column that says which file a row lies in, by the path that the log has.
 pub(crate) const FILE: &str = "_file";
@@ -170,48 +167,6 @@ impl Layout {
         let columns = expr.column_refs();
         let in_log = |name: &String| self.partition_columns.contains(name) || (self.identity && name == FILE);
         !columns.is_empty() && columns.iter().all(|column| in_log(&column.name)) && !expr.is_volatile()
-    }
-
-    /// The partition values of files, a column each.
-    ///
-    /// # Errors
-    /// Where a value is not of its column's type.
-    pub(super) fn partition_values(&self, definition: &Definition, files: &[Selected]) -> Result<PartitionValues> {
-        let mut columns = Vec::new();
-        for name in &self.partition_columns {
-            let field = self.schema.field_with_name(name)?;
-            let adds = files.iter().map(|selected| &selected.file.add);
-            columns.push(partition_column(definition, name, field.data_type(), adds)?);
-        }
-        Ok(PartitionValues {
-            columns,
-            identity: self.identity,
-        })
-    }
-}
-
-/// The partition values of a list of files.
-#[derive(Debug)]
-pub(super) struct PartitionValues {
-    pub(super) columns: Vec<ArrayRef>,
-    identity: bool,
-}
-
-impl PartitionValues {
-    /// The values of the file at a place of the list, and its path where rows are to say it.
-    ///
-    /// # Errors
-    /// None that a caller could cause.
-    pub(super) fn of_file(&self, place: usize, file: &DataFile) -> Result<Vec<ScalarValue>> {
-        let mut values = Vec::with_capacity(self.columns.len() + 1);
-        for column in &self.columns {
-            values.push(ScalarValue::try_from_array(column, place)?);
-        }
-        if self.identity {
-            let path = ScalarValue::Utf8(Some(file.add.path.clone()));
-            values.push(ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(path)));
-        }
-        Ok(values)
     }
 }
 

@@ -1,18 +1,26 @@
 //! The rows of a version: its files pruned, balanced and handed to DataFusion's Parquet source.
 
 mod ahead;
+mod bounds;
+mod candidates;
+mod codec;
 mod exec;
 mod layout;
 mod mapping;
+mod nan;
 mod provider;
 mod prune;
+mod record;
+mod rows;
 mod statistics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
+use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::datasource::physical_plan::{
@@ -35,8 +43,10 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use roaring::RoaringTreemap;
 use url::{Position, Url};
 
+pub(crate) use codec::ScanCodec;
 pub(crate) use layout::{FILE, ROW};
 pub(crate) use provider::RowsTable;
+pub(crate) use record::ScanLog;
 
 use super::deletion_vector::hidden_rows;
 use super::{Definition, data_path};
@@ -44,11 +54,12 @@ use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot, check_readable};
 use crate::store::{Stores, path_of};
 use ahead::ReadAhead;
-use exec::{LakeScanExec, Totals};
+use candidates::Candidates;
+use exec::{About, LakeScanExec, Totals};
 use layout::Layout;
 use mapping::MappedColumns;
 use prune::Pruner;
-use statistics::{file_statistics, total};
+use statistics::{FileStatistics, total};
 
 /// How many deletion vectors are read at once.
 const READS: usize = 16;
@@ -152,9 +163,8 @@ impl Rows {
             return Ok(!files.is_empty());
         };
         let files: Vec<Selected> = files.into_iter().map(|file| Selected { file, hidden: None }).collect();
-        let partitions = self.layout.partition_values(&self.definition, &files)?;
-        let kept = pruner.keep(&self.layout, &self.definition, &files, &partitions)?;
-        Ok(kept.contains(&true))
+        let kept = pruner.keep(Candidates::of(&self.definition, &self.layout, &files))?;
+        Ok(!files.is_empty() && kept.is_none_or(|kept| kept.contains(&true)))
     }
 
     /// Whether a file that is removed and added in one commit comes back with all rows hidden that were hidden before.
@@ -174,31 +184,46 @@ impl Rows {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let candidates: Vec<Selected> = match &self.files {
-            Some(files) => files.clone(),
-            None => {
-                let all = self.snapshot.files().iter().cloned();
-                all.map(|file| Selected { file, hidden: None }).collect()
-            }
+        let candidates = match &self.files {
+            Some(files) => Candidates::of(&self.definition, &self.layout, files),
+            None => Candidates::all(&self.definition, &self.layout, self.snapshot.files()),
         };
-        let mut totals = Totals::of(&candidates);
-        let partitions = self.layout.partition_values(&self.definition, &candidates)?;
+        let mut totals = Totals::of(candidates.len(), candidates.bytes());
         let pruner = Arc::new(Pruner::new(state, filters, &self.layout)?);
-        let kept = pruner.keep(&self.layout, &self.definition, &candidates, &partitions)?;
+        let kept = pruner.keep(candidates)?;
+        let is_exact = pruner.is_exact();
         *self.pruner.lock() = Some(pruner);
-        let columns = self.layout.columns_of(projection, filters);
+        let kept = kept.filter(|kept| kept.contains(&false));
+        let chosen = |kept: &Option<Vec<bool>>| candidates.select(kept.as_deref());
+        if is_exact && projection.is_some_and(Vec::is_empty) {
+            let live = match &kept {
+                None => candidates.live_rows()?,
+                kept => Candidates::of(&self.definition, &self.layout, &chosen(kept)).live_rows()?,
+            };
+            if let Some(rows) = live.and_then(|rows| usize::try_from(rows).ok()) {
+                let rows = rows::without_columns(limit.map_or(rows, |limit| limit.min(rows)))?;
+                return Ok(self.node(rows, totals));
+            }
+        }
+        let chosen = chosen(&kept);
+        let candidates = match &kept {
+            None => candidates,
+            Some(_) => Candidates::of(&self.definition, &self.layout, &chosen),
+        };
+        let context = Reading {
+            table: Folder::of(self.snapshot.url())?,
+            partitions: candidates.partitions()?,
+            statistics: FileStatistics::of(candidates, self.layout.columns_of(projection, filters))?,
+        };
+        let reads = chosen
+            .iter()
+            .enumerate()
+            .map(|(place, selected)| self.partitioned_file(&context, place, selected));
         let mut by_store: BTreeMap<String, Vec<PartitionedFile>> = BTreeMap::new();
-        let wanted = candidates.iter().enumerate().zip(kept).filter(|(_, kept)| *kept);
-        let wanted: Vec<_> = wanted
-            .map(|((place, selected), _)| self.partitioned_file(place, selected, &partitions, &columns))
-            .collect();
-        let files: Vec<(String, PartitionedFile)> = futures::stream::iter(wanted)
-            .buffered(READS)
-            .try_filter_map(|file| std::future::ready(Ok(file)))
-            .try_collect()
-            .await?;
-        totals.keep(files.iter().map(|(_, file)| file.object_meta.size));
-        for (store, file) in files {
+        let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);
+        while let Some(file) = reads.try_next().await? {
+            let Some((store, file, hidden)) = file else { continue };
+            totals.keep(file.object_meta.size, hidden);
             by_store.entry(store).or_default().push(file);
         }
         let mut scans = Vec::new();
@@ -217,12 +242,28 @@ impl Rows {
                 UnionExec::try_new(scans)?
             }
         };
-        Ok(Arc::new(LakeScanExec::new(
-            input,
-            self.snapshot.url().clone(),
-            self.snapshot.version(),
+        Ok(self.node(input, totals))
+    }
+
+    /// Why a scan cannot be sent to another session, where it cannot.
+    fn bound(&self) -> Option<&'static str> {
+        if self.has_identity() {
+            Some("its rows say where they lie")
+        } else if self.files.is_some() {
+            Some("it reads files that a running statement chose")
+        } else {
+            None
+        }
+    }
+
+    fn node(&self, input: Arc<dyn ExecutionPlan>, totals: Totals) -> Arc<dyn ExecutionPlan> {
+        let about = About {
+            table: self.snapshot.url().clone(),
+            version: self.snapshot.version(),
             totals,
-        )))
+            bound: self.bound(),
+        };
+        Arc::new(LakeScanExec::new(input, Arc::new(about)))
     }
 
     fn source(
@@ -238,6 +279,12 @@ impl Rows {
         options.global = state.config_options().execution.parquet.clone();
         // INT96 is how Spark used to write instants; nanoseconds would overflow for years that others can hold.
         options.global.coerce_int96 = Some("us".to_string());
+        // A join with few rows on its other side asks for exactly their keys, which tells the pages to read.
+        let listed = state
+            .config_options()
+            .optimizer
+            .hash_join_inlist_pushdown_max_distinct_values;
+        options.global.max_in_list_size = options.global.max_in_list_size.max(listed);
         // Footers are kept for the session: data files never change.
         let url = ObjectStoreUrl::parse(store)?;
         let runtime = state.runtime_env();
@@ -272,13 +319,12 @@ impl Rows {
     /// The file as DataFusion reads it; none where all its rows are hidden.
     async fn partitioned_file(
         &self,
+        context: &Reading<'_>,
         place: usize,
         selected: &Selected,
-        partitions: &layout::PartitionValues,
-        columns: &[bool],
-    ) -> DataFusionResult<Option<(String, PartitionedFile)>> {
+    ) -> DataFusionResult<Option<(String, PartitionedFile, u64)>> {
         let file = &selected.file;
-        let (store, path) = self.place(file)?;
+        let (store, path) = context.table.place(&file.add.path)?;
         let hidden = match &selected.hidden {
             Some(hidden) => Some(hidden.clone()),
             None => hidden_rows(&self.stores, &self.snapshot, file).await?,
@@ -290,7 +336,7 @@ impl Rows {
             e_tag: None,
             version: None,
         })
-        .with_partition_values(partitions.of_file(place, file)?);
+        .with_partition_values(context.partition_values(place, selected, self.has_identity())?);
         let hides = hidden.as_ref().map_or(0, |hidden| hidden.len());
         if let Some(hidden) = hidden.filter(|hidden| !hidden.is_empty()) {
             let rows = match file.records() {
@@ -302,21 +348,9 @@ impl Rows {
             }
             read = read.with_extension(ParquetRowSelection::new(selection(&hidden, rows)?));
         }
-        let statistics = file_statistics(
-            file,
-            hides,
-            &self.definition,
-            &self.layout,
-            columns,
-            &read.partition_values,
-        );
+        let statistics = context.statistics.of_file(place, file, hides, &read.partition_values)?;
         read.statistics = Some(Arc::new(statistics));
-        Ok(Some((store, read)))
-    }
-
-    /// The URL of the store that a file is in, and its path there: below the table's folder, or anywhere by URL.
-    fn place(&self, file: &DataFile) -> Result<(String, Path)> {
-        place(self.snapshot.url(), &file.add.path)
+        Ok(Some((store, read, hides)))
     }
 
     /// The rows of a file of which the log does not say how many there are.
@@ -331,28 +365,73 @@ impl Rows {
     }
 }
 
+/// What is known of the files of a scan.
+struct Reading<'a> {
+    table: Folder,
+    partitions: Vec<ArrayRef>,
+    statistics: FileStatistics<'a>,
+}
+
+impl Reading<'_> {
+    /// The values of the file at a place of the list, and its path where rows are to say it.
+    fn partition_values(&self, place: usize, selected: &Selected, identity: bool) -> Result<Vec<ScalarValue>> {
+        let mut values = Vec::with_capacity(self.partitions.len() + 1);
+        for column in &self.partitions {
+            values.push(ScalarValue::try_from_array(column, place)?);
+        }
+        if identity {
+            let path = ScalarValue::Utf8(Some(selected.file.add.path.clone()));
+            values.push(ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(path)));
+        }
+        Ok(values)
+    }
+}
+
 /// The URL of the store that a file of the table at `table` is in, and its path there, by the path that the log has.
 ///
 /// # Errors
 /// Where the path is a URL that has no place in a store.
 pub(crate) fn place(table: &Url, path: &str) -> Result<(String, Path)> {
-    let store = |url: &Url| match url.scheme() {
+    Folder::of(table)?.place(path)
+}
+
+/// A table's folder, from which the paths of its log start.
+struct Folder {
+    store: String,
+    path: Path,
+}
+
+impl Folder {
+    fn of(table: &Url) -> Result<Self> {
+        Ok(Self {
+            store: store_of(table),
+            path: path_of(table)?,
+        })
+    }
+
+    fn place(&self, path: &str) -> Result<(String, Path)> {
+        if let Some((_, rest)) = path.split_once(":/")
+            && let Ok(url) = Url::parse(path)
+        {
+            // Behind the store's name, the log has the path as it is: what looks like an escaped sign in it is none.
+            let rest = rest.trim_start_matches('/');
+            let in_store = match url.scheme() {
+                "file" => rest,
+                _ => rest.split_once('/').map_or("", |(_, path)| path),
+            };
+            return Ok((store_of(&url), data_path(in_store)));
+        }
+        let relative = data_path(path);
+        let parts = self.path.parts().chain(relative.parts());
+        Ok((self.store.clone(), parts.collect()))
+    }
+}
+
+fn store_of(url: &Url) -> String {
+    match url.scheme() {
         "file" => "file:///".to_string(),
         _ => format!("{}/", &url[..Position::BeforePath]),
-    };
-    if let (Ok(url), Some((_, rest))) = (Url::parse(path), path.split_once(":/")) {
-        // Behind the store's name, the log has the path as it is: what looks like an escaped sign in it is none.
-        let rest = rest.trim_start_matches('/');
-        let in_store = match url.scheme() {
-            "file" => rest,
-            _ => rest.split_once('/').map_or("", |(_, path)| path),
-        };
-        return Ok((store(&url), data_path(in_store)));
     }
-    let folder = path_of(table)?;
-    let relative = data_path(path);
-    let parts = folder.parts().chain(relative.parts());
-    Ok((store(table), parts.collect()))
 }
 
 /// Files in as many groups as there are partitions to read them, of about the same bytes each; each group keeps the files'

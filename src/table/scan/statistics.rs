@@ -1,107 +1,18 @@
-//! What the log says about the values in a file (Delta protocol, "Per-file Statistics"), as DataFusion understands it.
+//! Statistics of files as DataFusion understands them.
 
-use arrow::array::{ArrayRef, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Schema, TimeUnit};
+use std::collections::HashMap;
+
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use serde_json::Value;
-use std::sync::Arc;
 
+use super::bounds::{Bounds, SURE_DIGITS};
+use super::candidates::Candidates;
 use super::layout::Layout;
+use crate::error::Result;
 use crate::log::DataFile;
-use crate::table::Definition;
-
-/// The digits that a number in JSON is sure to keep.
-const SURE_DIGITS: u8 = 15;
-
-/// A side of the range that a column's values are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bound {
-    Lower,
-    Upper,
-}
-
-/// The least or the greatest value of a column in a file, or what lies beyond it.
-pub(super) fn bound(file: &DataFile, column: &str, data_type: &DataType, side: Bound) -> Option<ScalarValue> {
-    let key = match side {
-        Bound::Lower => "minValues",
-        Bound::Upper => "maxValues",
-    };
-    value(file.statistics().get(key)?.get(column)?, data_type, side)
-}
-
-/// The NULLs of a column in a file.
-pub(super) fn null_count(file: &DataFile, column: &str) -> Option<u64> {
-    file.statistics().get("nullCount")?.get(column)?.as_u64()
-}
-
-fn value(value: &Value, data_type: &DataType, side: Bound) -> Option<ScalarValue> {
-    match (value, data_type) {
-        (Value::Number(number), DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64) => {
-            ScalarValue::Int64(number.as_i64()).cast_to(data_type).ok()
-        }
-        (Value::Number(number), DataType::Float32 | DataType::Float64) => {
-            // Zero has two signs, and statistics may have lost which.
-            let number = match (number.as_f64()?, side) {
-                (0.0, Bound::Lower) => -0.0,
-                (0.0, Bound::Upper) => 0.0,
-                (number, _) => number,
-            };
-            ScalarValue::Float64(Some(number)).cast_to(data_type).ok()
-        }
-        (Value::Number(number), DataType::Decimal128(precision, scale)) if *precision > SURE_DIGITS => {
-            decimal_beyond(number.as_f64()?, *precision, *scale, side)
-        }
-        (Value::Number(number), DataType::Decimal128(..)) => parse(&number.to_string(), data_type),
-        (Value::String(text), DataType::Utf8View) => Some(ScalarValue::Utf8View(Some(text.clone()))),
-        (Value::String(text), DataType::Date32) => parse(text, data_type),
-        (Value::String(text), DataType::Timestamp(TimeUnit::Microsecond, zone)) => {
-            let parsed = parse(text, data_type)?;
-            match (parsed, side) {
-                // Writers cut instants to the millisecond.
-                (ScalarValue::TimestampMicrosecond(Some(micros), _), Bound::Upper) => {
-                    let micros = micros.checked_add(999)?;
-                    Some(ScalarValue::TimestampMicrosecond(Some(micros), zone.clone()))
-                }
-                (parsed, _) => Some(parsed),
-            }
-        }
-        _ => None,
-    }
-}
-
-/// A decimal that is surely on the other side of a number that may have lost digits on its way through JSON.
-fn decimal_beyond(number: f64, precision: u8, scale: i8, side: Bound) -> Option<ScalarValue> {
-    let units = number * 10_f64.powi(i32::from(scale));
-    // Twice what the number and the product can be off by, and one unit for the fraction that is cut.
-    let margin = units.abs() * f64::EPSILON * 2.0 + 1.0;
-    let beyond = match side {
-        Bound::Lower => units.floor() - margin.ceil(),
-        Bound::Upper => units.ceil() + margin.ceil(),
-    };
-    // A float that is out of range becomes the nearest number that is in it.
-    let beyond = beyond as i128;
-    let most = 10_i128.checked_pow(u32::from(precision))? - 1;
-    Some(ScalarValue::Decimal128(
-        Some(beyond.clamp(-most, most)),
-        precision,
-        scale,
-    ))
-}
-
-fn parse(text: &str, data_type: &DataType) -> Option<ScalarValue> {
-    let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
-    let options = CastOptions {
-        safe: true,
-        ..Default::default()
-    };
-    let value = cast_with_options(&text, data_type, &options).ok()?;
-    ScalarValue::try_from_array(&value, 0)
-        .ok()
-        .filter(|value| !value.is_null())
-}
 
 /// Whether the bounds of a column of this type are values that are in the file: others are cut or rounded.
 fn is_sharp(data_type: &DataType) -> bool {
@@ -112,54 +23,87 @@ fn is_sharp(data_type: &DataType) -> bool {
     }
 }
 
-/// The statistics of a file for the source's columns, of which `hidden` rows are not read.
-pub(super) fn file_statistics(
-    file: &DataFile,
-    hidden: u64,
-    definition: &Definition,
-    layout: &Layout,
-    wanted: &[bool],
-    partitions: &[ScalarValue],
-) -> Statistics {
-    let rows = file
-        .records()
-        .and_then(|rows| usize::try_from(rows.saturating_sub(hidden)).ok());
-    let tight = hidden == 0 && file.statistics().get("tightBounds").and_then(Value::as_bool) != Some(false);
-    let in_files = layout.file_schema().fields().len();
-    let columns = layout
-        .source_fields()
-        .zip(wanted)
-        .enumerate()
-        .map(|(place, (field, wanted))| {
-            if !wanted {
-                return ColumnStatistics::new_unknown();
-            }
-            if let Some(value) = place.checked_sub(in_files).and_then(|place| partitions.get(place)) {
-                return of_constant(value, rows);
-            }
-            let physical = definition.physical_name(field.name());
-            let side = |side| match bound(file, physical, field.data_type(), side) {
-                Some(value) if tight && is_sharp(field.data_type()) => Precision::Exact(value),
-                Some(value) => Precision::Inexact(value),
-                None => Precision::Absent,
-            };
-            let nulls = null_count(file, physical).and_then(|nulls| usize::try_from(nulls).ok());
-            ColumnStatistics {
-                null_count: match nulls {
-                    Some(nulls) if tight => Precision::Exact(nulls),
-                    Some(nulls) => Precision::Inexact(nulls),
-                    None => Precision::Absent,
-                },
-                min_value: side(Bound::Lower),
-                max_value: side(Bound::Upper),
-                ..ColumnStatistics::new_unknown()
-            }
-        });
-    Statistics {
-        num_rows: rows.map_or(Precision::Absent, Precision::Exact),
-        total_byte_size: usize::try_from(file.size()).map_or(Precision::Absent, Precision::Inexact),
-        column_statistics: columns.collect(),
+/// What is known of the columns that a scan reads, of a list of files.
+pub(super) struct FileStatistics<'a> {
+    layout: &'a Layout,
+    bounds: HashMap<String, Bounds>,
+    wanted: Vec<bool>,
+}
+
+impl<'a> FileStatistics<'a> {
+    /// Of the source's columns that are `wanted`.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub(super) fn of(files: Candidates<'a>, wanted: Vec<bool>) -> Result<Self> {
+        let layout = files.layout();
+        let names = layout.source_fields().zip(&wanted);
+        let names = names
+            .filter(|(_, wanted)| **wanted)
+            .map(|(field, _)| field.name().as_str());
+        Ok(Self {
+            layout,
+            bounds: files.bounds(names)?,
+            wanted,
+        })
     }
+
+    /// The statistics of the file at a place of the list for the source's columns, of which `hidden` rows are not read.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub(super) fn of_file(
+        &self,
+        place: usize,
+        file: &DataFile,
+        hidden: u64,
+        partitions: &[ScalarValue],
+    ) -> Result<Statistics> {
+        let rows = file
+            .records()
+            .and_then(|rows| usize::try_from(rows.saturating_sub(hidden)).ok());
+        let is_tight = || file.statistics().get("tightBounds").and_then(Value::as_bool) != Some(false);
+        let said_loose = file.add.stats.as_ref().is_some_and(|text| text.contains("tightBounds"));
+        let tight = hidden == 0 && (!said_loose || is_tight());
+        let in_files = self.layout.file_schema().fields().len();
+        let mut columns = Vec::with_capacity(self.wanted.len());
+        for (at, (field, wanted)) in self.layout.source_fields().zip(&self.wanted).enumerate() {
+            let partition = at.checked_sub(in_files).and_then(|at| partitions.get(at));
+            columns.push(match (wanted, partition, self.bounds.get(field.name())) {
+                (true, Some(value), _) => of_constant(value, rows),
+                (true, None, Some(bounds)) => of_bounds(bounds, place, tight, is_sharp(field.data_type()))?,
+                _ => ColumnStatistics::new_unknown(),
+            });
+        }
+        Ok(Statistics {
+            num_rows: rows.map_or(Precision::Absent, Precision::Exact),
+            total_byte_size: usize::try_from(file.size()).map_or(Precision::Absent, Precision::Inexact),
+            column_statistics: columns,
+        })
+    }
+}
+
+fn of_bounds(bounds: &Bounds, place: usize, tight: bool, sharp: bool) -> Result<ColumnStatistics> {
+    use arrow::array::Array;
+    let side = |values| -> Result<Precision<ScalarValue>> {
+        let value = ScalarValue::try_from_array(values, place)?;
+        Ok(match value {
+            value if value.is_null() => Precision::Absent,
+            value if tight && sharp => Precision::Exact(value),
+            value => Precision::Inexact(value),
+        })
+    };
+    let nulls = bounds.nulls.is_valid(place).then(|| bounds.nulls.value(place));
+    Ok(ColumnStatistics {
+        null_count: match nulls.and_then(|nulls| usize::try_from(nulls).ok()) {
+            Some(nulls) if tight => Precision::Exact(nulls),
+            Some(nulls) => Precision::Inexact(nulls),
+            None => Precision::Absent,
+        },
+        min_value: side(&bounds.lower)?,
+        max_value: side(&bounds.upper)?,
+        ..ColumnStatistics::new_unknown()
+    })
 }
 
 fn of_constant(value: &ScalarValue, rows: Option<usize>) -> ColumnStatistics {
