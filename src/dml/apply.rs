@@ -14,6 +14,8 @@ use roaring::RoaringTreemap;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::collect::Replaced;
+use super::in_place::{IN_ORDER, InPlace, Replacements};
 use super::insert::{discard, write_rows};
 use super::splice::without_rows;
 use super::touched::Touched;
@@ -30,7 +32,7 @@ const SPLICES: usize = 2;
 const LARGEST: usize = 256 << 20;
 
 /// The property that turns deletion vectors on.
-const VECTORS: &str = "delta.enableDeletionVectors";
+pub(super) const VECTORS: &str = "delta.enableDeletionVectors";
 
 /// What became of the files that rows were taken from.
 #[derive(Debug, Default)]
@@ -53,13 +55,13 @@ pub(super) struct Applying {
 }
 
 /// A file that loses rows.
-struct Loss {
-    file: Arc<DataFile>,
+pub(super) struct Loss {
+    pub(super) file: Arc<DataFile>,
     /// All rows that are hidden from now on.
-    hidden: RoaringTreemap,
+    pub(super) hidden: RoaringTreemap,
 }
 
-/// The actions that take the rows away from a version.
+/// The actions that take the rows away from a version, and bring those that replace some of them, which are written by the table's next definition.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Conflict`] where a file is not live in this version or a row of it is hidden already: another
@@ -69,6 +71,7 @@ pub(super) async fn apply(
     id: &TableId,
     snapshot: &Snapshot,
     touched: &Touched,
+    (replaced, written_by): (&[Replaced], &Definition),
     running: &Running,
 ) -> Result<Applied> {
     let mut applied = Applied::default();
@@ -79,6 +82,7 @@ pub(super) async fn apply(
     let by_vector = definition.is_on(VECTORS);
     let mut vectors = VectorFile::new();
     let mut rewritten = Vec::new();
+    let mut replacements = Replacements::of(replaced, &definition)?;
     for loss in losses(lake, snapshot, touched).await? {
         let file = &loss.file;
         let had_vector = file.add.deletion_vector.is_some();
@@ -90,9 +94,11 @@ pub(super) async fn apply(
             applied.metrics.removed_files += 1;
             applied.metrics.removed_bytes += file.size();
             applied.metrics.vectors_removed += usize::from(had_vector);
-            if !all_gone {
-                rewritten.push(loss);
+            let small = file.size() <= IN_ORDER;
+            if !replacements.claim(&file.add.path, small) && all_gone {
+                continue;
             }
+            rewritten.push(loss);
             continue;
         }
         let descriptor = vectors.push(&loss.hidden)?;
@@ -108,7 +114,7 @@ pub(super) async fn apply(
     let store = snapshot.store();
     let (vectors, rewritten) = futures::join!(
         vectors.write(store.as_ref()),
-        rewrite(lake, id, snapshot, &definition, rewritten, running)
+        rewrite(lake, id, snapshot, &definition, rewritten, (&replacements, written_by), running)
     );
     let written = rewritten?;
     applied.metrics.copied_rows = written.rows;
@@ -177,12 +183,40 @@ async fn rewrite(
     snapshot: &Snapshot,
     definition: &Definition,
     losses: Vec<Loss>,
+    (replacements, written_by): (&Replacements, &Definition),
     running: &Running,
 ) -> Result<Written> {
     let mut all = Written {
         adds: Vec::new(),
         rows: 0,
     };
+    let (ordered, losses): (Vec<Loss>, Vec<Loss>) = losses.into_iter().partition(|loss| replacements.are_of(&loss.file.add.path));
+    let place = InPlace {
+        lake,
+        id,
+        snapshot,
+        definition: written_by,
+        running,
+    };
+    for loss in &ordered {
+        match place.write(loss, replacements).await {
+            Ok(written) => {
+                all.adds.extend(written.adds);
+                all.rows += written.rows;
+            }
+            Err(error) => {
+                discard(&snapshot.log_store(), &all.adds).await;
+                return Err(error);
+            }
+        }
+    }
+    match place.write_others(replacements).await {
+        Ok(adds) => all.adds.extend(adds),
+        Err(error) => {
+            discard(&snapshot.log_store(), &all.adds).await;
+            return Err(error);
+        }
+    }
     let outcome = async {
         let mut splices = futures::stream::iter(losses)
             .map(|loss| splice(snapshot, definition, loss, running))
@@ -273,6 +307,7 @@ async fn splice(snapshot: &Snapshot, definition: &Definition, loss: Loss, runnin
         modification_time: Utc::now().timestamp_millis(),
         data_change: true,
         stats: Some(statistics),
+        tags: loss.file.successor_tags(),
         ..Add::default()
     };
     Ok(Spliced::File(add, rows))

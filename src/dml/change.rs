@@ -170,7 +170,14 @@ impl ChangeCommand {
             let open = collected.take_open();
             let ((adds, changes, failure), applied) = futures::join!(
                 Collected::close(open, &running.progress),
-                apply(&self.lake, &self.id, &base, &collected.touched, running)
+                apply(
+                    &self.lake,
+                    &self.id,
+                    &base,
+                    &collected.touched,
+                    (&collected.replaced, definition),
+                    running
+                )
             );
             collected.adds.extend(adds);
             collected.changes.extend(changes);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, Int32Array};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array};
+use arrow::compute::{cast, filter_record_batch, not};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -45,11 +45,23 @@ pub(super) struct Collected {
     /// Files with new rows, and with change data.
     pub(super) adds: Vec<Add>,
     pub(super) changes: Vec<Add>,
+    pub(super) replaced: Vec<Replaced>,
     pub(super) deleted: u64,
     pub(super) updated: u64,
     pub(super) inserted: u64,
     pub(super) twice: Option<Twice>,
 }
+
+/// Rows that take the place of others in their file, where it is written anew.
+pub(super) struct Replaced {
+    /// File and row of each.
+    pub(super) places: Vec<(String, u64)>,
+    /// In the table's columns.
+    pub(super) rows: RecordBatch,
+}
+
+/// How many changed rows of a partition are kept to be put where they stood; from there on they are written as they come.
+const KEPT: usize = 10_000;
 
 /// The files of a partition that are not closed yet.
 pub(super) struct Open {
@@ -67,6 +79,8 @@ struct Reader {
     columns: usize,
     /// Whether a row may be named more than once: it goes once.
     once: bool,
+    /// Whether changed rows can stay where they stood: where files are written anew, and the rows cannot move to another partition.
+    in_place: bool,
 }
 
 /// Reads all partitions of the input, and writes the new rows that they bring.
@@ -89,6 +103,7 @@ pub(super) async fn collect(
         change_data: ChangeData::of(definition, store)?,
         columns: writer.schema().fields().len(),
         once,
+        in_place: !definition.is_on(super::apply::VECTORS) && definition.partition_columns().is_empty(),
         writer,
     });
     let mut tasks = JoinSet::new();
@@ -154,6 +169,7 @@ impl Collected {
         self.twice = self.twice.take().or(other.twice).or(twice);
         self.adds.extend(other.adds);
         self.changes.extend(other.changes);
+        self.replaced.extend(other.replaced);
         self.deleted += other.deleted;
         self.updated += other.updated;
         self.inserted += other.inserted;
@@ -240,7 +256,21 @@ impl Reader {
                     let rows = self.writer.conform(&rows)?;
                     self.validator.check(&rows)?;
                     let rows = RecordBatch::try_new(self.writer.schema().clone(), rows.columns().to_vec())?;
-                    files.write(&self.writer.to_physical(&rows)?).await?;
+                    let kept: usize = part.replaced.iter().map(|replaced| replaced.places.len()).sum();
+                    let rows = if self.in_place && updated > 0 && kept + updated <= KEPT {
+                        let coming = places().filter(|place| !is(DELETE)(*place));
+                        let changed: BooleanArray = coming.map(|place| Some(is(UPDATE)(place))).collect();
+                        part.replaced.push(Replaced {
+                            places: row_places(&batch, places().filter(|place| is(UPDATE)(*place)))?,
+                            rows: filter_record_batch(&rows, &changed)?,
+                        });
+                        filter_record_batch(&rows, &not(&changed)?)?
+                    } else {
+                        rows
+                    };
+                    if rows.num_rows() > 0 {
+                        files.write(&self.writer.to_physical(&rows)?).await?;
+                    }
                 }
             }
             Ok::<_, Error>(())
@@ -299,6 +329,18 @@ impl Reader {
             .collect();
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.to_vec())?)
     }
+}
+
+/// Where rows of a batch stand: file and row.
+fn row_places(batch: &RecordBatch, rows: impl Iterator<Item = usize>) -> Result<Vec<(String, u64)>> {
+    let column = |place: usize, data_type: &DataType| -> Result<ArrayRef> {
+        let column = batch.columns().get(place);
+        let column = column.ok_or_else(|| Error::internal("a change does not say where its rows are"))?;
+        Ok(cast(column, data_type)?)
+    };
+    let (files, numbers) = (column(0, &DataType::Utf8)?, column(1, &DataType::UInt64)?);
+    let (files, numbers) = (files.as_string::<i32>(), numbers.as_primitive::<UInt64Type>());
+    Ok(rows.map(|row| (files.value(row).to_string(), numbers.value(row))).collect())
 }
 
 fn actions(batch: &RecordBatch) -> Result<&Int32Array> {

@@ -6,6 +6,7 @@ mod change_data;
 mod collect;
 pub(crate) mod delete;
 mod gather;
+mod in_place;
 mod insert;
 mod lower;
 pub(crate) mod merge;

@@ -80,7 +80,22 @@ pub(crate) fn remove(add: &Add, data_change: bool) -> Remove {
     }
 }
 
+/// The tag of a file that was written anew in the place of another: where that one stood among the table's files.
+const POSITION: &str = "posixlake.position";
+
 impl DataFile {
+    /// Where the file's rows stand among those of other files: texts that sort in that order. Files that come later stand behind, unless they were written
+    /// in the place of another.
+    pub(crate) fn position(&self) -> String {
+        let tag = self.add.tags.as_ref().and_then(|tags| tags.get(POSITION)).cloned().flatten();
+        tag.unwrap_or_else(|| format!("{:020} {}", self.add.modification_time.max(0), self.add.path))
+    }
+
+    /// Tags of a file that takes this one's place.
+    pub(crate) fn successor_tags(&self) -> Option<HashMap<String, Option<String>>> {
+        Some(HashMap::from([(POSITION.to_string(), Some(self.position()))]))
+    }
+
     pub(crate) fn new(add: Add) -> Self {
         Self {
             records: add.stats.as_deref().and_then(leading_records),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posixlake_nfs::lake::Lake;
-use posixlake_nfs::mount::{Mount, Options};
+use posixlake_nfs::mount::{FSID, Mount, Options};
 use posixlake_nfs::render::{self, Renderer};
 use posixlake_nfs::rpc::{self, Server};
 use posixlake_nfs::scratch::{self, Scratch};
@@ -54,9 +54,12 @@ pub(crate) async fn serve(
     };
     let renderer = Renderer::new(lake.clone(), cache.clone(), &render_options).map_err(|error| folder(&cache, error))?;
     let scratch_root = state.join("scratch");
-    let scratch = Scratch::open(scratch_root.clone(), scratch::Options::default()).map_err(|error| folder(&scratch_root, error))?;
+    let owner = scratch::Options {
+        fsid: FSID,
+        ..scratch::Options::default()
+    };
+    let scratch = Scratch::open(scratch_root.clone(), owner.clone()).map_err(|error| folder(&scratch_root, error))?;
     let mut options = Options::new(state.clone());
-    let owner = scratch::Options::default();
     (options.uid, options.gid) = (owner.uid, owner.gid);
     options.read_only = serving.read_only;
     let mount = Mount::open(lake, Arc::new(renderer), scratch, options).await.map_err(|error| folder(&state, error))?;

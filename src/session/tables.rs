@@ -8,7 +8,7 @@ use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
 
 use super::Session;
-use crate::catalog::{DEFAULT_SCHEMA, Point, TableId, TableName};
+use crate::catalog::{DEFAULT_SCHEMA, SYSTEM_SCHEMA, Point, TableId, TableName};
 use crate::error::{Error, Result};
 use crate::log::{Snapshot, commit_path};
 use crate::table::{Definition, data_path, live_files};
@@ -26,8 +26,6 @@ pub(crate) struct LiveFile {
     pub(crate) hidden: u64,
     /// Bytes.
     pub(crate) size: u64,
-    /// When it was written, in milliseconds since 1970.
-    pub(crate) time: i64,
 }
 
 /// A version of a table.
@@ -68,7 +66,7 @@ impl Session {
         let lake = self.lake.clone();
         let listed = tokio::task::spawn_blocking(move || {
             let mut tables = Vec::new();
-            for schema in lake.schema_names() {
+            for schema in lake.schema_names().into_iter().filter(|schema| schema != SYSTEM_SCHEMA) {
                 let shown = (schema != DEFAULT_SCHEMA).then(|| schema.clone());
                 tables.extend(lake.table_names(&schema).into_iter().map(|name| (shown.clone(), name)));
             }
@@ -106,7 +104,9 @@ impl Session {
             Some(at) => self.lake.open_at(&id, point(name, at)?).await?,
         };
         let definition = Definition::of(&snapshot)?;
-        let mut files: Vec<LiveFile> = live_files(&snapshot)
+        let mut live = live_files(&snapshot);
+        live.sort_by_cached_key(|file| file.position());
+        let files: Vec<LiveFile> = live
             .iter()
             .map(|file| LiveFile {
                 path: file.add.path.clone(),
@@ -117,10 +117,8 @@ impl Session {
                 rows: file.records().unwrap_or_default(),
                 hidden: file.deleted(),
                 size: file.size(),
-                time: file.add.modification_time,
             })
             .collect();
-        files.sort_by(|a, b| (a.time, &a.path).cmp(&(b.time, &b.path)));
         Ok(TableVersion {
             id: snapshot.metadata().id().to_string(),
             number: snapshot.version(),

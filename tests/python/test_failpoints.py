@@ -105,7 +105,7 @@ class Runner:
         queries = [
             "SELECT concat(CASE table_schema WHEN 'default' THEN '' ELSE concat(table_schema, '/') END, table_name) AS table, "
             "NULL AS count, NULL AS ids, NULL AS name FROM information_schema.tables "
-            "WHERE table_catalog = 'lake' AND table_schema <> 'information_schema'",
+            "WHERE table_catalog = 'lake' AND table_schema NOT IN ('information_schema', 'system')",
             *[f"SELECT '{name}', {FACTS} FROM delta.`{folder}`" for name, folder in tables.items()],
         ]
         answer = self.lake.sql(" UNION ALL ".join(queries))

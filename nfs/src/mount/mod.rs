@@ -24,6 +24,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
+pub use attributes::FSID;
 pub use refusal::Refusal;
 
 use crate::lake::{self, Lake, TableName};
