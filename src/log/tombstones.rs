@@ -5,6 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 
 use super::actions::CommitActions;
+use super::checkpoint::tombstones_behind;
 use super::history::commit_files;
 use super::{Snapshot, commit_path};
 use crate::error::Result;
@@ -12,7 +13,8 @@ use crate::error::Result;
 /// How many commits are read at once.
 const READS: usize = 16;
 
-/// The removals of all commits that are still in the log, up to the table's version.
+/// The removals of all commits that are still in the log, up to the table's version, and those that its checkpoint keeps of commits that are cleaned up. A file may
+/// be told twice.
 ///
 /// # Errors
 /// Where a commit cannot be read.
@@ -33,5 +35,7 @@ pub(crate) async fn tombstones(table: &Snapshot) -> Result<Vec<Remove>> {
         })
         .buffer_unordered(READS)
         .try_collect::<Vec<_>>();
-    Ok(removes.await?.into_iter().flatten().collect())
+    let mut removes = removes.await?.concat();
+    removes.extend(tombstones_behind(table, i64::MIN).await?);
+    Ok(removes)
 }

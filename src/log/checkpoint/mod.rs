@@ -29,6 +29,7 @@ use super::files::DataFile;
 use super::{FOLDER, checkpoint_files};
 use crate::error::{Error, Result};
 
+pub(super) use tombstones::gather as tombstones_behind;
 pub(crate) use write::write;
 
 /// Rows of a checkpoint that are read at a time.
