@@ -49,6 +49,7 @@ bench: need venv ## Measure against pyarrow, deltalake and DataFusion (release b
 	cargo build --workspace --bin posixlake --release
 	"$(VENV)/bin/python" benches/run.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/changes.py "$(TARGET_DIR)/release/posixlake"
+	"$(VENV)/bin/python" benches/large_log.py "$(TARGET_DIR)/release/posixlake"
 
 deny: ## Licences and advisories of dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1; }

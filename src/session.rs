@@ -11,6 +11,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use deltalake_core::kernel::Transaction;
 use posixlake_sql::Parsed;
 
@@ -18,6 +19,7 @@ use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
 use crate::error::{Error, Result};
 use crate::plan::{Planner, PreparedStatements, Relations};
 use crate::store::Stores;
+use crate::table::ScanCodec;
 
 /// What a session is opened with.
 #[derive(Clone, Default)]
@@ -128,6 +130,8 @@ impl Session {
     /// Puts the lake and its functions into a context.
     fn on(context: SessionContext, lake: Arc<Lake>) -> Result<Self> {
         lake.set_state(context.state_weak_ref());
+        let scans = lake.scans().clone();
+        context.state_ref().write().config_mut().set_extension(scans);
         context.register_catalog(CATALOG, Arc::new(LakeCatalog::new(lake.clone())));
         posixlake_udfs::register(&context);
         crate::table::register_functions(&context, &lake);
@@ -177,6 +181,12 @@ impl Session {
                 "more than one statement in the text; run them one by one",
             )),
         }
+    }
+
+    /// Encodes physical plans that read the lake's tables (by `datafusion_proto`), and decodes those of other sessions of the
+    /// same lake. A plan that changes something, and one whose rows say where they lie, stays where it was made.
+    pub fn codec(&self) -> Arc<dyn PhysicalExtensionCodec> {
+        Arc::new(ScanCodec::new(self.lake.clone()))
     }
 
     /// Waits for work behind the session's statements (checkpoints, log clean-up). A session that is dropped without it

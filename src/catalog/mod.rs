@@ -4,6 +4,7 @@ mod cache;
 mod names;
 mod providers;
 mod session_views;
+mod system;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
@@ -21,11 +22,14 @@ use url::Url;
 
 pub(crate) use names::{Point, TableName, View, check_new_name};
 pub(crate) use providers::LakeCatalog;
+pub(crate) use system::SYSTEM_SCHEMA;
 
 use crate::error::{Error, Result};
 use crate::log::{Background, Snapshot, history};
 use crate::store::{Stores, folder_url, path_of};
+use crate::table::ScanLog;
 use cache::SnapshotCache;
+use system::SYSTEM_TABLES;
 
 /// The catalog that the lake is registered as.
 pub(crate) const CATALOG: &str = "lake";
@@ -49,6 +53,7 @@ pub(crate) struct Lake {
     registered: RwLock<HashMap<(String, String), Arc<dyn TableProvider>>>,
     state: OnceLock<StateSource>,
     background: Background,
+    scans: Arc<ScanLog>,
 }
 
 /// Where the session's state comes from. It is a closure because whoever holds a lake across an await must be shown to be
@@ -103,6 +108,7 @@ impl Lake {
             registered: RwLock::default(),
             state: OnceLock::new(),
             background: Background::default(),
+            scans: Arc::default(),
         })
     }
 
@@ -119,6 +125,11 @@ impl Lake {
     /// The work behind the session's statements.
     pub(crate) fn background(&self) -> &Background {
         &self.background
+    }
+
+    /// The last scans of the session.
+    pub(crate) fn scans(&self) -> &Arc<ScanLog> {
+        &self.scans
     }
 
     /// Takes note of a version that a statement of this session committed. What it starts is not the statement's affair,
@@ -156,6 +167,12 @@ impl Lake {
     pub(crate) fn locate(&self, schema: &str, name: &str) -> Result<Url> {
         if schema == LOCATION_SCHEMA {
             return folder_url(name, None);
+        }
+        if schema == SYSTEM_SCHEMA {
+            return Err(Error::invalid(format!(
+                "the schema {SYSTEM_SCHEMA} is the session's own, which takes no tables and no statements that change them; a \
+                 table in a folder of this name is reached by its location, as delta.`…/{SYSTEM_SCHEMA}/{name}`"
+            )));
         }
         if let Some(url) = self.external.read().get(&(schema.to_string(), name.to_string())) {
             return Ok(url.clone());
@@ -365,15 +382,19 @@ impl Lake {
             names.extend(
                 folders
                     .into_iter()
-                    .filter(|(_, is_table)| !is_table)
+                    .filter(|(name, is_table)| !is_table && name != SYSTEM_SCHEMA)
                     .map(|(name, _)| name),
             );
         }
+        names.push(SYSTEM_SCHEMA.to_string());
         names
     }
 
     /// The names of a schema's tables and views, in order. Blocks on the store.
     pub(crate) fn table_names(&self, schema: &str) -> Vec<String> {
+        if schema == SYSTEM_SCHEMA {
+            return SYSTEM_TABLES.map(str::to_string).to_vec();
+        }
         let mut names: Vec<String> = match (&self.root, self.single) {
             (Some(_), true) if schema == DEFAULT_SCHEMA => vec![ONLY_TABLE.to_string()],
             (Some(root), false) if schema != LOCATION_SCHEMA => {

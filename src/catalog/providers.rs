@@ -8,6 +8,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::TableType;
 
 use super::session_views::current;
+use super::system::{SYSTEM_SCHEMA, SystemSchema};
 use super::{DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, TableId, TableName};
 use crate::table::{LakeTable, view};
 
@@ -32,6 +33,10 @@ impl CatalogProvider for LakeCatalog {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         if name == "information_schema" {
             return None;
+        }
+        if name == SYSTEM_SCHEMA {
+            let scans = self.lake.scans().clone();
+            return Some(Arc::new(SystemSchema { scans }));
         }
         Some(Arc::new(LakeSchema {
             lake: self.lake.clone(),

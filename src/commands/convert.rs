@@ -19,7 +19,6 @@ use parquet::file::metadata::ParquetMetaData;
 use posixlake_sql::Convert;
 use serde_json::json;
 
-use super::analyze::{Statistics, footer};
 use super::blueprint::fields;
 use super::create_table::first_commit;
 use super::target::{has_any, nothing};
@@ -30,7 +29,7 @@ use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::folder_url;
 use crate::table::evolution::check_names;
 use crate::table::types::{column_of, structure, type_sql};
-use crate::table::{Definition, protocol_for};
+use crate::table::{Definition, FileStatistics, footer, protocol_for};
 
 /// How many footers are read at a time.
 const READS: usize = 32;
@@ -310,7 +309,7 @@ impl Command for Converting {
         let none: [(String, String); 0] = [];
         let metadata = new_metadata(&schema, &names, none).map_err(DeltaTableError::from)?;
         let protocol = protocol_for(&schema, metadata.configuration(), None)?;
-        let statistics = Statistics::of_definition(&Definition::new(metadata.clone(), protocol.clone())?)?;
+        let statistics = FileStatistics::of_definition(&Definition::new(metadata.clone(), protocol.clone())?)?;
         let count = files.len();
         let mut actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
         for described in files {

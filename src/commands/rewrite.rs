@@ -141,7 +141,7 @@ async fn write(
         let _ = files.abort().await;
         return Err(error);
     }
-    let mut adds = files.close().await?;
+    let mut adds = writer.finished(files.close().await?);
     for add in &mut adds {
         add.data_change = false;
         progress.bytes.add(usize::try_from(add.size).unwrap_or_default());

@@ -13,7 +13,7 @@ use object_store::path::Path;
 
 use super::drop_table::{DROPPED, sync_parent};
 use super::target::{has_any, nothing};
-use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, check_new_name};
+use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, SYSTEM_SCHEMA, check_new_name};
 use crate::error::{Error, Result};
 use crate::log::FOLDER;
 use crate::plan::{Command, Planner, Running, command_plan};
@@ -92,7 +92,7 @@ fn schema(name: &ObjectName) -> Result<String> {
         [catalog, schema] if catalog == CATALOG => schema.clone(),
         _ => return Err(Error::invalid(format!("'{name}' is not a schema's name"))),
     };
-    if [DEFAULT_SCHEMA, LOCATION_SCHEMA, "information_schema"].contains(&name.as_str()) {
+    if [DEFAULT_SCHEMA, LOCATION_SCHEMA, SYSTEM_SCHEMA, "information_schema"].contains(&name.as_str()) {
         return Err(Error::invalid(format!("the schema {name} is always there")));
     }
     check_new_name(&name)?;

@@ -18,7 +18,7 @@ use posixlake_sql::{ShowProperties, Statement};
 
 use super::describe::read;
 use super::procedures;
-use crate::catalog::CATALOG;
+use crate::catalog::{CATALOG, SYSTEM_SCHEMA};
 use crate::error::{Error, Result};
 use crate::plan::Planner;
 use crate::table::types::name_of;
@@ -171,13 +171,17 @@ pub(super) async fn columns(planner: &Planner, options: &ShowStatementOptions) -
     read("columns", rows(text_rows(names, &values)?)?, None)
 }
 
-/// Plans `SHOW TABLES [{IN | FROM} schema] [LIKE 'pattern']` without opening a table.
+/// Plans `SHOW TABLES [{IN | FROM} schema] [LIKE 'pattern']` without opening a table. The tables of the
+/// session's own schema are listed where it is named.
 ///
 /// # Errors
 /// Where there is no such schema, or a clause is not supported.
 pub(super) async fn all_tables(planner: &Planner, options: &ShowStatementOptions) -> Result<LogicalPlan> {
     const SPELLING: &str = "write SHOW TABLES [IN schema] [LIKE 'pattern']";
     let mut conditions = vec!["table_schema <> 'information_schema'".to_string()];
+    if options.show_in.is_none() {
+        conditions.push(format!("table_schema <> {}", literal(SYSTEM_SCHEMA)));
+    }
     if let Some(place) = &options.show_in {
         let parts = place.parent_name.iter().flat_map(|name| &name.0);
         let parts: Option<Vec<String>> = parts.map(|part| part.as_ident().map(name_of)).collect();

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
-use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, TableId, check_new_name};
+use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, SYSTEM_SCHEMA, TableId, check_new_name};
 use crate::error::{Error, Result};
 use crate::store::{folder_url, path_of};
 use crate::table::types::name_of;
@@ -56,6 +56,11 @@ impl NewName {
             return Err(Error::invalid(
                 "the schema information_schema describes the lake; it takes no tables",
             ));
+        }
+        if schema == SYSTEM_SCHEMA {
+            return Err(Error::invalid(format!(
+                "the schema {SYSTEM_SCHEMA} is the session's own; it takes no tables"
+            )));
         }
         if schema == LOCATION_SCHEMA {
             if location.is_some() {

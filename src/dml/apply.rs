@@ -3,19 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::Utc;
 use datafusion::catalog::TableProvider;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_plan::ExecutionPlan;
 use deltalake_core::kernel::{Action, Add};
+use futures::StreamExt;
+use object_store::ObjectStoreExt;
 use roaring::RoaringTreemap;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::insert::{discard, write_rows};
+use super::splice::without_rows;
 use super::touched::Touched;
+use super::write::Written;
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot};
 use crate::plan::Running;
-use crate::table::{Definition, Rows, RowsTable, Selected, VectorFile, hidden_rows};
+use crate::table::{Definition, FileStatistics, Rows, RowsTable, Selected, VectorFile, data_path, hidden_rows};
+
+/// Files that are made anew of their own parts at once: one is synced while the next one is made.
+const SPLICES: usize = 2;
+/// The bytes of the largest file that is held in memory to be made anew of its own parts.
+const LARGEST: usize = 256 << 20;
 
 /// The property that turns deletion vectors on.
 const VECTORS: &str = "delta.enableDeletionVectors";
@@ -93,19 +105,24 @@ pub(super) async fn apply(
             ..file.add.clone()
         }));
     }
-    vectors.write(snapshot.store().as_ref()).await?;
-    if !rewritten.is_empty() {
-        let written = rewrite(lake, id, snapshot, &definition, rewritten, running).await?;
-        applied.metrics.copied_rows = written.rows;
-        applied.actions.extend(written.adds.iter().cloned().map(Action::Add));
-        applied.files = written.adds;
+    let store = snapshot.store();
+    let (vectors, rewritten) = futures::join!(
+        vectors.write(store.as_ref()),
+        rewrite(lake, id, snapshot, &definition, rewritten, running)
+    );
+    let written = rewritten?;
+    applied.metrics.copied_rows = written.rows;
+    applied.actions.extend(written.adds.iter().cloned().map(Action::Add));
+    applied.files = written.adds;
+    if let Err(error) = vectors {
+        undo(snapshot, &applied).await;
+        return Err(error);
     }
     Ok(applied)
 }
 
 /// Removes what [`apply`] wrote, which no commit will refer to.
 pub(super) async fn undo(snapshot: &Snapshot, applied: &Applied) {
-    use object_store::ObjectStoreExt;
     discard(&snapshot.log_store(), &applied.files).await;
     let vectors: std::collections::BTreeSet<_> = applied
         .actions
@@ -153,6 +170,7 @@ fn loosened(file: &DataFile) -> String {
     Value::Object(statistics).to_string()
 }
 
+/// Writes the files anew, without the rows: of their own parts where these fit together, else row by row.
 async fn rewrite(
     lake: &Arc<Lake>,
     id: &TableId,
@@ -160,7 +178,129 @@ async fn rewrite(
     definition: &Definition,
     losses: Vec<Loss>,
     running: &Running,
-) -> Result<super::write::Written> {
+) -> Result<Written> {
+    let mut all = Written {
+        adds: Vec::new(),
+        rows: 0,
+    };
+    let outcome = async {
+        let mut splices = futures::stream::iter(losses)
+            .map(|loss| splice(snapshot, definition, loss, running))
+            .buffer_unordered(SPLICES);
+        let mut others = Vec::new();
+        let mut failure = None;
+        while let Some(spliced) = splices.next().await {
+            match spliced {
+                Ok(Spliced::File(add, rows)) => {
+                    all.adds.push(add);
+                    all.rows += rows;
+                }
+                Ok(Spliced::Nothing) => {}
+                Ok(Spliced::Not(loss)) => others.push(loss),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(others),
+        }
+    };
+    let others = match outcome.await {
+        Ok(others) => others,
+        Err(error) => {
+            discard(&snapshot.log_store(), &all.adds).await;
+            return Err(error);
+        }
+    };
+    if others.is_empty() {
+        return Ok(all);
+    }
+    match copy(lake, id, snapshot, definition, others, running).await {
+        Ok(written) => {
+            all.adds.extend(written.adds);
+            all.rows += written.rows;
+            Ok(all)
+        }
+        Err(error) => {
+            discard(&snapshot.log_store(), &all.adds).await;
+            Err(error)
+        }
+    }
+}
+
+/// What became of a file that was to be made anew of its own parts.
+enum Spliced {
+    /// The new file, with its rows.
+    File(Add, u64),
+    /// No row stays.
+    Nothing,
+    Not(Loss),
+}
+
+async fn splice(snapshot: &Snapshot, definition: &Definition, loss: Loss, running: &Running) -> Result<Spliced> {
+    let old = &loss.file.add;
+    let reservation = MemoryConsumer::new("posixlake: a file to be made anew").register(running.task.memory_pool());
+    let size = usize::try_from(loss.file.size()).unwrap_or(usize::MAX);
+    if old.path.contains(":/") || size > LARGEST || reservation.try_grow(size.saturating_mul(2)).is_err() {
+        return Ok(Spliced::Not(loss));
+    }
+    let store = snapshot.store();
+    let bytes = store.get(&data_path(&old.path)).await?.bytes().await?;
+    let hidden = loss.hidden.clone();
+    let made = tokio::task::spawn_blocking(move || without_rows(&bytes, &hidden));
+    let Ok(Ok(Some((bytes, footer)))) = made.await else {
+        // Where the file is damaged, reading its rows tells how.
+        return Ok(Spliced::Not(loss));
+    };
+    if footer.file_metadata().num_rows() == 0 {
+        return Ok(Spliced::Nothing);
+    }
+    let size = bytes.len();
+    let (statistics, rows) = FileStatistics::of_definition(definition)?.describe(&footer, false)?;
+    let statistics = no_new_bounds(&loss.file, &statistics);
+    let name = format!("part-00000-{}-c000.parquet", Uuid::new_v4());
+    let path = match old.path.rsplit_once('/') {
+        Some((folder, _)) => format!("{folder}/{name}"),
+        None => name,
+    };
+    store.put(&data_path(&path), bytes.into()).await?;
+    running.progress.files.add(1);
+    running.progress.bytes.add(size);
+    let add = Add {
+        path,
+        partition_values: old.partition_values.clone(),
+        size: i64::try_from(size).unwrap_or(i64::MAX),
+        modification_time: Utc::now().timestamp_millis(),
+        data_change: true,
+        stats: Some(statistics),
+        ..Add::default()
+    };
+    Ok(Spliced::File(add, rows))
+}
+
+/// Statistics without the bounds that a file had none of before: there is NaN in such a column.
+fn no_new_bounds(old: &DataFile, statistics: &str) -> String {
+    let Ok(Value::Object(mut statistics)) = serde_json::from_str(statistics) else {
+        return statistics.to_string();
+    };
+    for side in ["minValues", "maxValues"] {
+        let before = old.statistics().get(side).and_then(Value::as_object);
+        if let Some(Value::Object(now)) = statistics.get_mut(side) {
+            now.retain(|column, _| before.is_some_and(|before| before.contains_key(column)));
+        }
+    }
+    Value::Object(statistics).to_string()
+}
+
+/// Reads the rows that stay, and writes them.
+async fn copy(
+    lake: &Arc<Lake>,
+    id: &TableId,
+    snapshot: &Snapshot,
+    definition: &Definition,
+    losses: Vec<Loss>,
+    running: &Running,
+) -> Result<Written> {
     let selected = losses.into_iter().map(|loss| Selected {
         file: loss.file,
         hidden: Some(Arc::new(loss.hidden)),

@@ -102,7 +102,7 @@ impl ChangeCommand {
             None => Definition::of(snapshot)?,
         };
         let log_store = snapshot.log_store();
-        let collected = collect(
+        let mut collected = collect(
             &self.id,
             &definition,
             &log_store,
@@ -112,7 +112,9 @@ impl ChangeCommand {
             running,
         )
         .await?;
-        let outcome = self.finish(&collected, &definition, planned, running, started).await;
+        let outcome = self
+            .finish(&mut collected, &definition, planned, running, started)
+            .await;
         if let Err(error) = outcome {
             // A store that failed may hold the commit all the same: what it refers to stays, and VACUUM removes what nothing does.
             if error.kind() != ErrorKind::Storage {
@@ -139,7 +141,7 @@ impl ChangeCommand {
     /// Commits what was collected, behind others where that changes nothing for either.
     async fn finish(
         &self,
-        collected: &Collected,
+        collected: &mut Collected,
         definition: &Definition,
         planned: &Planned,
         running: &Running,
@@ -164,7 +166,19 @@ impl ChangeCommand {
         }
         let mut base = target.snapshot().clone();
         loop {
-            let applied = apply(&self.lake, &self.id, &base, &collected.touched, running).await?;
+            // New rows and rows that go are in different files, which are synced at the same time.
+            let open = collected.take_open();
+            let ((adds, changes, failure), applied) = futures::join!(
+                Collected::close(open, &running.progress),
+                apply(&self.lake, &self.id, &base, &collected.touched, running)
+            );
+            collected.adds.extend(adds);
+            collected.changes.extend(changes);
+            let applied = applied?;
+            if let Some(error) = failure {
+                undo(&base, &applied).await;
+                return Err(error);
+            }
             match self.commit(collected, &applied, &base, planned, running, started).await {
                 Ok(version) => {
                     self.lake.after_commit(&self.id, version).await;

@@ -8,9 +8,11 @@ use arrow::datatypes::{Field, Int32Type, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use deltalake_core::datafile::writer::DeltaWriter;
 use deltalake_core::kernel::Add;
 use deltalake_core::logstore::LogStoreRef;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::change_data::{ChangeData, Kind};
@@ -35,9 +37,11 @@ const LEADING: usize = 3;
 pub(super) const ACTION: usize = 2;
 
 /// What all partitions came to.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Collected {
     pub(super) touched: Touched,
+    /// Files that are being written; once they are closed, they are among the next two.
+    open: Mutex<Vec<Open>>,
     /// Files with new rows, and with change data.
     pub(super) adds: Vec<Add>,
     pub(super) changes: Vec<Add>,
@@ -45,6 +49,13 @@ pub(super) struct Collected {
     pub(super) updated: u64,
     pub(super) inserted: u64,
     pub(super) twice: Option<Twice>,
+}
+
+/// The files of a partition that are not closed yet.
+pub(super) struct Open {
+    reader: Arc<Reader>,
+    files: DeltaWriter,
+    changes: Option<DeltaWriter>,
 }
 
 /// How the input's columns are to be read.
@@ -84,7 +95,7 @@ pub(super) async fn collect(
     for partition in 0..input.output_partitioning().partition_count() {
         let stream = input.execute(partition, running.task.clone())?;
         let (reader, progress) = (reader.clone(), running.progress.clone());
-        tasks.spawn(async move { reader.read(stream, &progress).await });
+        tasks.spawn(reader.read(stream, progress));
     }
     let (parts, failure) = gather(tasks).await;
     let mut all = Collected::default();
@@ -114,8 +125,32 @@ fn validator(
 }
 
 impl Collected {
+    /// Closes the files with new rows, all at once.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub(super) async fn close(open: Vec<Open>, progress: &Progress) -> (Vec<Add>, Vec<Add>, Option<Error>) {
+        let mut tasks = JoinSet::new();
+        for open in open {
+            tasks.spawn(open.close());
+        }
+        let (parts, failure) = gather(tasks).await;
+        let (adds, changes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let adds = adds.concat();
+        progress.files.add(adds.len());
+        let bytes = adds.iter().map(|add| usize::try_from(add.size).unwrap_or_default());
+        progress.bytes.add(bytes.sum());
+        (adds, changes.concat(), failure)
+    }
+
+    /// The files that are still open.
+    pub(super) fn take_open(&self) -> Vec<Open> {
+        std::mem::take(&mut self.open.lock())
+    }
+
     fn merge(&mut self, other: Self) {
         let twice = self.touched.merge(other.touched);
+        self.open.get_mut().extend(other.open.into_inner());
         self.twice = self.twice.take().or(other.twice).or(twice);
         self.adds.extend(other.adds);
         self.changes.extend(other.changes);
@@ -130,13 +165,36 @@ impl Collected {
 
     /// Removes the files, which no commit will refer to; what cannot be removed is left to VACUUM.
     pub(super) async fn discard(&self, log_store: &LogStoreRef) {
+        for open in self.take_open() {
+            open.abort().await;
+        }
         discard(log_store, &self.adds).await;
         discard(log_store, &self.changes).await;
     }
 }
 
+impl Open {
+    /// The actions of the files with new rows, and with change data.
+    async fn close(self) -> Result<(Vec<Add>, Vec<Add>)> {
+        let adds = self.reader.writer.finished(self.files.close().await?);
+        let changes = match (&self.reader.change_data, self.changes) {
+            (Some(data), Some(changes)) => data.placed(changes.close().await?),
+            _ => Vec::new(),
+        };
+        Ok((adds, changes))
+    }
+
+    /// Gives up what was written so far; what cannot be removed is left to VACUUM.
+    async fn abort(self) {
+        let _ = self.files.abort().await;
+        if let Some(changes) = self.changes {
+            let _ = changes.abort().await;
+        }
+    }
+}
+
 impl Reader {
-    async fn read(&self, mut stream: SendableRecordBatchStream, progress: &Progress) -> Result<Collected> {
+    async fn read(self: Arc<Self>, mut stream: SendableRecordBatchStream, progress: Progress) -> Result<Collected> {
         let mut files = self.writer.open();
         let mut changes = self.change_data.as_ref().map(|changes| changes.writer().open());
         let mut part = Collected::default();
@@ -187,24 +245,18 @@ impl Reader {
             }
             Ok::<_, Error>(())
         };
-        if let Err(error) = outcome.await {
-            // What was uploaded so far is given up; the statement's own error is what matters.
-            let _ = files.abort().await;
-            if let Some(changes) = changes {
-                let _ = changes.abort().await;
-            }
+        let outcome = outcome.await;
+        let open = Open {
+            reader: self,
+            files,
+            changes,
+        };
+        if let Err(error) = outcome {
+            // The statement's own error is what matters.
+            open.abort().await;
             return Err(error);
         }
-        part.adds = files.close().await?;
-        if let (Some(data), Some(changes)) = (&self.change_data, changes) {
-            part.changes = data.placed(changes.close().await?);
-        }
-        progress.files.add(part.adds.len());
-        let bytes = part
-            .adds
-            .iter()
-            .map(|add| usize::try_from(add.size).unwrap_or_default());
-        progress.bytes.add(bytes.sum());
+        part.open.get_mut().push(open);
         Ok(part)
     }
 

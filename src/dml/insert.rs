@@ -498,7 +498,7 @@ async fn write_stream(
             }
         }
     }
-    let adds = files.close().await?;
+    let adds = writer.finished(files.close().await?);
     progress.files.add(adds.len());
     progress.bytes.add(
         adds.iter()

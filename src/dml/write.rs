@@ -16,6 +16,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::nan::Seen;
 use crate::error::{Error, Result};
 use crate::table::{Definition, relabel};
 
@@ -44,6 +45,7 @@ pub(crate) struct FileWriter {
     store: ObjectStoreRef,
     /// The places of partition columns that hold text.
     text_partitions: Vec<usize>,
+    nan: Seen,
 }
 
 impl FileWriter {
@@ -94,6 +96,7 @@ impl FileWriter {
             config,
             store,
             text_partitions,
+            nan: Seen::default(),
         })
     }
 
@@ -127,11 +130,22 @@ impl FileWriter {
         DeltaWriter::new(self.store.clone(), self.config.clone())
     }
 
+    /// The actions of files that were written, as the log is to have them.
+    pub(crate) fn finished(&self, adds: Vec<Add>) -> Vec<Add> {
+        self.nan.without_bounds(adds)
+    }
+
     /// The same rows with the names and field ids of data files.
     ///
     /// # Errors
     /// Where the batch does not have the table's schema.
     pub(crate) fn to_physical(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let batch = self.renamed(batch)?;
+        self.nan.note(&batch);
+        Ok(batch)
+    }
+
+    fn renamed(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         if Arc::ptr_eq(&self.schema, &self.physical) {
             return Ok(batch.clone());
         }

@@ -18,6 +18,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use serde::Deserialize;
 
 use super::actions::CommitActions;
+use super::files::DataFile;
 use super::{FOLDER, checkpoint_files};
 use crate::error::{Error, Result};
 
@@ -199,17 +200,36 @@ fn parquet_actions(version: u64, bytes: Bytes) -> Result<CommitActions> {
     });
     let texts = texts.map_err(|_| broken(&"a reader stopped"))??;
     let rows = rows?;
+    let batches: Vec<(&RecordBatch, &RecordBatch)> = rows.iter().zip(&texts).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let parts = batches.chunks(batches.len().div_ceil(threads).max(1));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(|| taken(part))).collect();
+        parts.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
     let mut others = Vec::new();
     let mut files = Vec::new();
-    for (rows, texts) in rows.iter().zip(&texts) {
-        let taken = checkpoint_files::read(rows, texts, &mut files).map_err(|error| broken(&error))?;
-        let rest = not(&taken).and_then(|rest| filter_record_batch(rows, &rest));
-        others.push(rest.map_err(|error| broken(&error))?);
+    for part in parts {
+        let part = part.map_err(|_| broken(&"a reader stopped"))?;
+        let (more, rest) = part.map_err(|error| broken(&error))?;
+        files.extend(more);
+        others.extend(rest);
     }
     let lines = lines(&others).map_err(|error| broken(&error))?;
     let mut actions = CommitActions::parse(version, &lines)?;
     actions.files = files;
     Ok(actions)
+}
+
+/// The files of batches, and the rows that are something else.
+fn taken(batches: &[(&RecordBatch, &RecordBatch)]) -> Result<(Vec<Arc<DataFile>>, Vec<RecordBatch>)> {
+    let mut files = Vec::new();
+    let mut others = Vec::new();
+    for (rows, texts) in batches {
+        let taken = checkpoint_files::read(rows, texts, &mut files)?;
+        others.push(filter_record_batch(rows, &not(&taken)?)?);
+    }
+    Ok((files, others))
 }
 
 fn lines(batches: &[RecordBatch]) -> std::result::Result<Vec<u8>, ArrowError> {

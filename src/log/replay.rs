@@ -249,3 +249,6 @@ impl State {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

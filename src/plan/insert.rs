@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::{Column, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident};
 use posixlake_sql::{Insert, InsertMode};
 
+use super::assign::assign;
 use super::{Planner, insert_source, sink_plan};
 use crate::catalog::{TableId, reference};
 use crate::dml::{InsertCommand, Overwrite, logical_expression, plan_replace};
@@ -275,7 +276,10 @@ pub(crate) fn project(
     let value_of = |field: &Field| -> Result<Option<Expr>> {
         let name = field.name();
         let value = match (pairing.get(name).and_then(|index| columns.get(*index)), fixed.get(name)) {
-            (Some(column), _) => Expr::Column(column.clone()).cast_to(field.data_type(), source.schema().as_ref())?,
+            (Some(column), _) => {
+                let value = Expr::Column(column.clone());
+                assign(value, name, field.data_type(), source.schema())?
+            }
             (None, Some(Some(value))) => lit(value.clone()),
             _ if generated.contains_key(name) => return Ok(None),
             _ if field.is_nullable() => lit(ScalarValue::try_from(field.data_type())?),

@@ -1,5 +1,6 @@
 //! Statement to logical plan. Planning reads; it never writes.
 
+mod assign;
 mod command;
 mod constant;
 mod insert;

@@ -192,26 +192,35 @@ impl VectorFile {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn vectors_come_back_as_they_were_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let stores = Stores::default();
-        let table = Url::from_directory_path(folder.path()).unwrap();
-        let vectors: Vec<RoaringTreemap> = vec![
-            [0].into_iter().collect(),
-            (10..5000).collect(),
-            [3, 1 << 33, u64::from(u32::MAX) + 7].into_iter().collect(),
-        ];
-        runtime.block_on(async {
+    fn vectors() -> impl Strategy<Value = Vec<RoaringTreemap>> {
+        let row = prop_oneof![0..300_u64, 0..1_u64 << 34, Just(u64::from(u32::MAX)), Just(1_u64 << 32)];
+        let scattered = prop::collection::vec(row, 0..200).prop_map(|rows| rows.into_iter().collect());
+        let runs = (0..1_u64 << 33, 1..100_000_u64).prop_map(|(start, rows)| (start..start + rows).collect());
+        prop::collection::vec(prop_oneof![scattered, runs], 1..5)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn vectors_come_back_as_they_were_written(vectors in vectors()) {
+            let folder = tempfile::tempdir().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let stores = Stores::default();
+            let table = Url::from_directory_path(folder.path()).unwrap();
             let mut file = VectorFile::new();
             let descriptors: Vec<_> = vectors.iter().map(|rows| file.push(rows).unwrap()).collect();
-            file.write(stores.folder(&table).unwrap().as_ref()).await.unwrap();
-            for (rows, descriptor) in vectors.iter().zip(&descriptors) {
-                assert_eq!(&read(&stores, &table, descriptor).await.unwrap(), rows);
-            }
-        });
+            runtime.block_on(async {
+                file.write(stores.folder(&table).unwrap().as_ref()).await.unwrap();
+                for (rows, descriptor) in vectors.iter().zip(&descriptors) {
+                    assert_eq!(&read(&stores, &table, descriptor).await.unwrap(), rows);
+                    assert_eq!(descriptor.cardinality, i64::try_from(rows.len()).unwrap());
+                }
+            });
+        }
     }
 }

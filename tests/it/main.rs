@@ -18,3 +18,4 @@ mod maintenance;
 mod reference;
 mod slt;
 mod support;
+mod travel;

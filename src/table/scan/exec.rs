@@ -17,18 +17,22 @@ use datafusion::physical_plan::metrics::{Count, Metric, MetricValue, MetricsSet}
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sort_pushdown::SortOrderPushdownResult;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::nan::unbounded;
+use super::record::{Counts, Run, ScanLog};
 
 /// Files and bytes of a version, and those of them that a scan has to look at.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Totals {
     files: usize,
     bytes: u64,
     kept_files: usize,
     kept_bytes: u64,
+    hidden_rows: u64,
 }
 
 impl Totals {
@@ -40,65 +44,104 @@ impl Totals {
         }
     }
 
-    pub(super) fn keep(&mut self, sizes: impl Iterator<Item = u64>) {
-        for size in sizes {
-            self.kept_files += 1;
-            self.kept_bytes += size;
+    /// Takes note of a file that is read but for some of its rows.
+    pub(super) fn keep(&mut self, bytes: u64, hidden: u64) {
+        self.kept_files += 1;
+        self.kept_bytes += bytes;
+        self.hidden_rows += hidden;
+    }
+
+    /// What became of the files, by the counters of the plan that reads them.
+    fn counts(&self, input: &dyn ExecutionPlan) -> Counts {
+        let metrics = input.metrics().unwrap_or_default();
+        let read = metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize());
+        // Files that were left out while others were read: what a join or a sort found out told so.
+        let skipped = match metrics.sum_by_name("files_ranges_pruned_statistics") {
+            Some(MetricValue::PruningMetrics { pruning_metrics, .. }) => pruning_metrics.pruned(),
+            _ => 0,
+        };
+        let skipped = skipped.min(self.kept_files);
+        Counts {
+            files_total: self.files as u64,
+            files_skipped: (self.files - self.kept_files + skipped) as u64,
+            files_read: (self.kept_files - skipped) as u64,
+            bytes_total: self.bytes,
+            bytes_skipped: self.bytes - self.kept_bytes.min(self.bytes),
+            bytes_read: read as u64,
+            rows_deleted: self.hidden_rows,
         }
     }
 }
 
 /// Passes on the rows of the plan that reads the files.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct LakeScanExec {
     input: Arc<dyn ExecutionPlan>,
-    table: Url,
-    version: u64,
-    totals: Totals,
+    about: Arc<About>,
+    run: Mutex<Option<Arc<Run>>>,
+}
+
+/// What a scan is about.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) table: Url,
+    pub(super) version: u64,
+    pub(super) totals: Totals,
+    /// Why the scan cannot be sent to another session, where it cannot.
+    pub(super) bound: Option<&'static str>,
 }
 
 impl LakeScanExec {
-    pub(super) fn new(input: Arc<dyn ExecutionPlan>, table: Url, version: u64, totals: Totals) -> Self {
+    pub(super) fn new(input: Arc<dyn ExecutionPlan>, about: Arc<About>) -> Self {
         Self {
             input,
-            table,
-            version,
-            totals,
+            about,
+            run: Mutex::default(),
         }
     }
 
+    pub(super) fn about(&self) -> &About {
+        &self.about
+    }
+
     fn on(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, ..self.clone() })
+        Arc::new(Self::new(input, self.about.clone()))
     }
 
-    /// A counter of the plan that reads the files.
-    fn counted(&self, name: &str) -> usize {
-        let metrics = self.input.metrics().unwrap_or_default();
-        metrics.sum_by_name(name).map_or(0, |value| value.as_usize())
-    }
-
-    /// Files that were left out while others were read: what a join or a sort found out told so.
-    fn skipped_while_running(&self) -> usize {
-        let metrics = self.input.metrics().unwrap_or_default();
-        let skipped = metrics.sum_by_name("files_ranges_pruned_statistics");
-        match skipped {
-            Some(MetricValue::PruningMetrics { pruning_metrics, .. }) => pruning_metrics.pruned(),
-            _ => 0,
+    /// The run that a partition is part of.
+    fn run(&self, log: Arc<ScanLog>) -> Arc<Run> {
+        let mut run = self.run.lock();
+        match run.as_ref().filter(|run| !run.is_over()) {
+            Some(run) => run.clone(),
+            None => {
+                let (input, about) = (self.input.clone(), self.about.clone());
+                let partitions = self.input.output_partitioning().partition_count();
+                let counts = move || about.totals.counts(input.as_ref());
+                let new = Run::new(
+                    log,
+                    self.about.table.to_string(),
+                    self.about.version,
+                    partitions,
+                    counts,
+                );
+                run.insert(Arc::new(new)).clone()
+            }
         }
     }
 }
 
 impl DisplayAs for LakeScanExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Totals { files, kept_files, .. } = self.totals;
+        let Totals { files, kept_files, .. } = self.about.totals;
         let name = self
+            .about
             .table
             .path_segments()
             .and_then(|mut parts| parts.rfind(|part| !part.is_empty()));
         let what = format!(
             "table={}, version={}, files={kept_files}/{files}",
             name.unwrap_or_default(),
-            self.version
+            self.about.version
         );
         match format {
             DisplayFormatType::TreeRender => write!(f, "{what}"),
@@ -148,31 +191,22 @@ impl ExecutionPlan for LakeScanExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.input.execute(partition, context)
+        let rows = self.input.execute(partition, context.clone())?;
+        Ok(match context.session_config().get_extension::<ScanLog>() {
+            Some(log) => self.run(log).counted(rows),
+            None => rows,
+        })
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
-        let Totals {
-            files,
-            bytes,
-            kept_files,
-            kept_bytes,
-        } = self.totals;
-        let skipped = self.skipped_while_running().min(kept_files);
+        let counts = self.about.totals.counts(self.input.as_ref());
         let mut metrics = MetricsSet::new();
-        let mut push = |name: &'static str, value: usize| {
+        for (name, value) in counts.named() {
             let count = Count::new();
-            count.add(value);
+            count.add(usize::try_from(value).unwrap_or(usize::MAX));
             let name = name.into();
             metrics.push(Arc::new(Metric::new(MetricValue::Count { name, count }, None)));
-        };
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        push("files_total", files);
-        push("files_skipped", files - kept_files + skipped);
-        push("files_read", kept_files - skipped);
-        push("bytes_total", size(bytes));
-        push("bytes_skipped", size(bytes - kept_bytes.min(bytes)));
-        push("bytes_read", self.counted("bytes_scanned"));
+        }
         Some(metrics)
     }
 

@@ -2,12 +2,14 @@
 
 mod bounds;
 mod candidates;
+mod codec;
 mod exec;
 mod layout;
 mod mapping;
 mod nan;
 mod provider;
 mod prune;
+mod record;
 mod rows;
 mod statistics;
 
@@ -38,8 +40,10 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use roaring::RoaringTreemap;
 use url::{Position, Url};
 
+pub(crate) use codec::ScanCodec;
 pub(crate) use layout::{FILE, ROW};
 pub(crate) use provider::RowsTable;
+pub(crate) use record::ScanLog;
 
 use super::deletion_vector::hidden_rows;
 use super::{Definition, data_path};
@@ -47,7 +51,7 @@ use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot, check_readable};
 use crate::store::{Stores, path_of};
 use candidates::Candidates;
-use exec::{LakeScanExec, Totals};
+use exec::{About, LakeScanExec, Totals};
 use layout::Layout;
 use mapping::MappedColumns;
 use prune::Pruner;
@@ -175,21 +179,23 @@ impl Rows {
         let kept = pruner.keep(candidates)?;
         let is_exact = pruner.is_exact();
         *self.pruner.lock() = Some(pruner);
-        let chosen = candidates.select(kept.as_deref());
-        let candidates = match kept.is_none_or(|kept| kept.iter().all(|kept| *kept)) {
-            true => candidates,
-            false => Candidates::of(&self.definition, &self.layout, &chosen),
-        };
-        if is_exact
-            && projection.is_some_and(Vec::is_empty)
-            && let Some(rows) = candidates.live_rows()?
-        {
-            totals.keep(chosen.iter().map(|selected| selected.file.size()));
-            let rows =
-                usize::try_from(rows).map_err(|_| Error::unsupported("a table of more rows than can be counted"))?;
-            let rows = rows::without_columns(limit.map_or(rows, |limit| limit.min(rows)))?;
-            return Ok(self.node(rows, totals));
+        let kept = kept.filter(|kept| kept.contains(&false));
+        let chosen = |kept: &Option<Vec<bool>>| candidates.select(kept.as_deref());
+        if is_exact && projection.is_some_and(Vec::is_empty) {
+            let live = match &kept {
+                None => candidates.live_rows()?,
+                kept => Candidates::of(&self.definition, &self.layout, &chosen(kept)).live_rows()?,
+            };
+            if let Some(rows) = live.and_then(|rows| usize::try_from(rows).ok()) {
+                let rows = rows::without_columns(limit.map_or(rows, |limit| limit.min(rows)))?;
+                return Ok(self.node(rows, totals));
+            }
         }
+        let chosen = chosen(&kept);
+        let candidates = match &kept {
+            None => candidates,
+            Some(_) => Candidates::of(&self.definition, &self.layout, &chosen),
+        };
         let context = Reading {
             table: Folder::of(self.snapshot.url())?,
             partitions: candidates.partitions()?,
@@ -202,8 +208,8 @@ impl Rows {
         let mut by_store: BTreeMap<String, Vec<PartitionedFile>> = BTreeMap::new();
         let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);
         while let Some(file) = reads.try_next().await? {
-            let Some((store, file)) = file else { continue };
-            totals.keep([file.object_meta.size].into_iter());
+            let Some((store, file, hidden)) = file else { continue };
+            totals.keep(file.object_meta.size, hidden);
             by_store.entry(store).or_default().push(file);
         }
         let mut scans = Vec::new();
@@ -225,9 +231,25 @@ impl Rows {
         Ok(self.node(input, totals))
     }
 
+    /// Why a scan cannot be sent to another session, where it cannot.
+    fn bound(&self) -> Option<&'static str> {
+        if self.has_identity() {
+            Some("its rows say where they lie")
+        } else if self.files.is_some() {
+            Some("it reads files that a running statement chose")
+        } else {
+            None
+        }
+    }
+
     fn node(&self, input: Arc<dyn ExecutionPlan>, totals: Totals) -> Arc<dyn ExecutionPlan> {
-        let (table, version) = (self.snapshot.url().clone(), self.snapshot.version());
-        Arc::new(LakeScanExec::new(input, table, version, totals))
+        let about = About {
+            table: self.snapshot.url().clone(),
+            version: self.snapshot.version(),
+            totals,
+            bound: self.bound(),
+        };
+        Arc::new(LakeScanExec::new(input, Arc::new(about)))
     }
 
     fn source(
@@ -243,6 +265,12 @@ impl Rows {
         options.global = state.config_options().execution.parquet.clone();
         // INT96 is how Spark used to write instants; nanoseconds would overflow for years that others can hold.
         options.global.coerce_int96 = Some("us".to_string());
+        // A join with few rows on its other side asks for exactly their keys, which tells the pages to read.
+        let listed = state
+            .config_options()
+            .optimizer
+            .hash_join_inlist_pushdown_max_distinct_values;
+        options.global.max_in_list_size = options.global.max_in_list_size.max(listed);
         // Footers are kept for the session: data files never change.
         let url = ObjectStoreUrl::parse(store)?;
         let runtime = state.runtime_env();
@@ -275,7 +303,7 @@ impl Rows {
         context: &Reading<'_>,
         place: usize,
         selected: &Selected,
-    ) -> DataFusionResult<Option<(String, PartitionedFile)>> {
+    ) -> DataFusionResult<Option<(String, PartitionedFile, u64)>> {
         let file = &selected.file;
         let (store, path) = context.table.place(&file.add.path)?;
         let hidden = match &selected.hidden {
@@ -303,7 +331,7 @@ impl Rows {
         }
         let statistics = context.statistics.of_file(place, file, hides, &read.partition_values)?;
         read.statistics = Some(Arc::new(statistics));
-        Ok(Some((store, read)))
+        Ok(Some((store, read, hides)))
     }
 
     /// The rows of a file of which the log does not say how many there are.

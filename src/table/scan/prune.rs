@@ -182,3 +182,6 @@ impl PruningStatistics for LogStatistics<'_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,7 @@ pub(crate) fn table_name(text: &str) -> Result<ObjectName> {
 ///
 /// # Errors
 /// The work's own.
-fn wait_for<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+pub(crate) fn wait_for<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
     use tokio::runtime::{Builder, Handle, RuntimeFlavor};
     let shared = Handle::try_current()
         .ok()

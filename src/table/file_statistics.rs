@@ -33,13 +33,13 @@ use crate::table::Definition;
 const LONGEST_TEXT: usize = 256;
 
 /// Which columns of a table have statistics.
-pub(in crate::commands) struct Statistics {
+pub(crate) struct FileStatistics {
     /// The names in data files, with their types.
     columns: Vec<(String, DataType)>,
 }
 
-impl Statistics {
-    pub(super) fn of(table: &Snapshot) -> Result<Self> {
+impl FileStatistics {
+    pub(crate) fn of(table: &Snapshot) -> Result<Self> {
         Self::of_definition(&Definition::of(table)?)
     }
 
@@ -47,7 +47,7 @@ impl Statistics {
     ///
     /// # Errors
     /// Where the definition has no Arrow form.
-    pub(in crate::commands) fn of_definition(definition: &Definition) -> Result<Self> {
+    pub(crate) fn of_definition(definition: &Definition) -> Result<Self> {
         let configuration = definition
             .configuration()
             .iter()
@@ -78,7 +78,7 @@ impl Statistics {
     }
 
     /// Whether the log says less of a file than its footer may.
-    pub(super) fn lacks(&self, file: &DataFile) -> bool {
+    pub(crate) fn lacks(&self, file: &DataFile) -> bool {
         let statistics = file.statistics();
         let empty = |key: &str| !matches!(statistics.get(key), Some(Value::Object(values)) if !values.is_empty());
         file.records().is_none() || (!self.columns.is_empty() && empty("minValues") && empty("nullCount"))
@@ -88,7 +88,7 @@ impl Statistics {
     ///
     /// # Errors
     /// Where the footer cannot be read.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         &self,
         store: Arc<dyn ObjectStore>,
         path: Path,
@@ -102,11 +102,7 @@ impl Statistics {
     ///
     /// # Errors
     /// Where the footer cannot be understood.
-    pub(in crate::commands) fn describe(
-        &self,
-        footer: &ParquetMetaData,
-        has_deleted_rows: bool,
-    ) -> Result<(String, u64)> {
+    pub(crate) fn describe(&self, footer: &ParquetMetaData, has_deleted_rows: bool) -> Result<(String, u64)> {
         let rows = footer.file_metadata().num_rows();
         let descriptor = footer.file_metadata().schema_descr();
         let schema =
@@ -138,7 +134,7 @@ impl Statistics {
 ///
 /// # Errors
 /// Where the store fails, or the file has none.
-pub(in crate::commands) async fn footer(store: Arc<dyn ObjectStore>, path: Path, size: u64) -> Result<ParquetMetaData> {
+pub(crate) async fn footer(store: Arc<dyn ObjectStore>, path: Path, size: u64) -> Result<ParquetMetaData> {
     ParquetMetaDataReader::new()
         .load_and_finish(Fetch { store, path }, size)
         .await

@@ -1,7 +1,5 @@
 //! `ANALYZE TABLE … COMPUTE STATISTICS`: files without statistics get them, from their Parquet footers.
 
-mod statistics;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,8 +21,7 @@ use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot, check_writable};
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::path_of;
-use crate::table::{data_path, live_files};
-pub(super) use statistics::{Statistics, footer};
+use crate::table::{FileStatistics, data_path, live_files};
 
 /// How often the files are looked at again because others changed them.
 const ATTEMPTS: u32 = 5;
@@ -58,7 +55,7 @@ type Outcome = [usize; 3];
 
 impl AnalyzeCommand {
     async fn attempt(&self, table: &Snapshot, running: &Running) -> Result<Option<Outcome>> {
-        let statistics = Statistics::of(table)?;
+        let statistics = FileStatistics::of(table)?;
         let files = live_files(table);
         let all = files.len();
         let lacking: Vec<Arc<DataFile>> = files.into_iter().filter(|file| statistics.lacks(file)).collect();

@@ -1,0 +1,74 @@
+//! The schema `system`: what a session knows about itself. No folder of the lake stands behind it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{SchemaProvider, Session, TableProvider};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::table::ScanLog;
+
+/// The name of the schema.
+pub(crate) const SYSTEM_SCHEMA: &str = "system";
+/// Its tables.
+pub(super) const SYSTEM_TABLES: [&str; 1] = ["scans"];
+
+/// The schema of a session.
+#[derive(Debug)]
+pub(super) struct SystemSchema {
+    pub(super) scans: Arc<ScanLog>,
+}
+
+#[async_trait]
+impl SchemaProvider for SystemSchema {
+    fn table_names(&self) -> Vec<String> {
+        SYSTEM_TABLES.map(str::to_string).to_vec()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok((name == "scans").then(|| {
+            let scans = self.scans.clone();
+            Arc::new(ScansTable { scans }) as Arc<dyn TableProvider>
+        }))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        SYSTEM_TABLES.contains(&name)
+    }
+}
+
+/// `system.scans`: the last scans of the session's statements, oldest first.
+#[derive(Debug)]
+struct ScansTable {
+    scans: Arc<ScanLog>,
+}
+
+#[async_trait]
+impl TableProvider for ScansTable {
+    fn schema(&self) -> SchemaRef {
+        ScanLog::schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let rows = self.scans.rows()?;
+        Ok(MemorySourceConfig::try_new_exec(
+            &[vec![rows]],
+            self.schema(),
+            projection.cloned(),
+        )?)
+    }
+}
