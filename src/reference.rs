@@ -146,6 +146,7 @@ fn write_functions(text: &mut String) -> fmt::Result {
          | `table_changes('t', from[, to])` | in `FROM`: the rows that changed, with `_change_type`, `_commit_version` and \
          `_commit_timestamp`; the bounds are versions or times, both included |\n\
          | `current_version('t')` | the table's latest version |\n\
+         | `raise_error(text)` | fails with that text, where it is asked for |\n\
          | `zorder_key(a, b, …)` | a binary key that sorts rows along the Z-order curve |"
     )
 }

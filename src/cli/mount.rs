@@ -117,7 +117,9 @@ fn absolute(lake: &str) -> String {
         return lake.to_string();
     }
     let absolute = std::path::absolute(lake).ok();
-    absolute.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| lake.to_string())
+    absolute
+        .and_then(|path| path.into_os_string().into_string().ok())
+        .unwrap_or_else(|| lake.to_string())
 }
 
 /// Where the servers of this user keep their state.
@@ -132,7 +134,13 @@ fn state_folder(lake: &str, server: &ServerArguments) -> Result<PathBuf> {
     if let Some(state) = &server.state {
         return std::path::absolute(state).map_err(|error| failed(format!("--state {}: {error}", state.display())));
     }
-    let name: String = lake.rsplit('/').find(|part| !part.is_empty()).unwrap_or("lake").chars().filter(|sign| sign.is_alphanumeric() || "-_.".contains(*sign)).collect();
+    let name: String = lake
+        .rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or("lake")
+        .chars()
+        .filter(|sign| sign.is_alphanumeric() || "-_.".contains(*sign))
+        .collect();
     Ok(mounts()?.join(format!("{name}-{:08x}", crc32fast::hash(lake.as_bytes()))))
 }
 
@@ -140,10 +148,17 @@ fn state_folder(lake: &str, server: &ServerArguments) -> Result<PathBuf> {
 ///
 /// # Errors
 /// Where the lake, an address or a folder cannot be had.
-pub(crate) fn run_server(lake: &str, server: &ServerArguments, mountpoint: Option<&Path>, ready: impl FnOnce(&[SocketAddr]) -> Result<()>) -> Result<()> {
+pub(crate) fn run_server(
+    lake: &str,
+    server: &ServerArguments,
+    mountpoint: Option<&Path>,
+    ready: impl FnOnce(&[SocketAddr]) -> Result<()>,
+) -> Result<()> {
     let lake = absolute(lake);
     let state = state_folder(&lake, server)?;
-    let cache = folder("XDG_CACHE_HOME", ".cache").unwrap_or_else(|| state.clone()).join("rows");
+    let cache = folder("XDG_CACHE_HOME", ".cache")
+        .unwrap_or_else(|| state.clone())
+        .join("rows");
     std::fs::create_dir_all(&state).map_err(|error| failed(format!("{}: {error}", state.display())))?;
     let note = state.join("server.json");
     let runtimes = Runtimes::start().map_err(|error| Error::internal(format!("cannot start threads: {error}")))?;
@@ -195,28 +210,43 @@ fn say(text: &str) {
 /// # Errors
 /// As [`run_server`].
 pub(crate) fn serve_nfs(action: &ServeAction) -> Result<()> {
-    let ServeAction::Nfs { lake, mountpoint, server } = action;
+    let ServeAction::Nfs {
+        lake,
+        mountpoint,
+        server,
+    } = action;
     let for_mount = mountpoint.is_some();
     run_server(lake, server, mountpoint.as_deref(), |addresses| {
-        let Some(address) = addresses.first() else { return Ok(()) };
+        let Some(address) = addresses.first() else {
+            return Ok(());
+        };
         if for_mount {
             say(&format!("{READY}{address}"));
             return Ok(());
         }
         let (host, port) = (address.ip(), address.port());
         say(&format!("Serving {lake} on {address}. Ctrl-C ends it. To mount it:"));
-        say(&format!("  Linux    mount -t nfs -o {} {host}:/ /mnt/lake", mount_options(*address, "sync")));
+        say(&format!(
+            "  Linux    mount -t nfs -o {} {host}:/ /mnt/lake",
+            mount_options(*address, "sync")
+        ));
         say(&format!(
             "  macOS    mount_nfs -o vers=3,tcp,nolocks,actimeo=1,nonegnamecache,port={port},mountport={port} {host}:/ /Volumes/lake"
         ));
-        say(&format!("  Windows  mount -o anon,nolock \\\\{host}\\ L:   (needs --listen {host}:2049)"));
+        say(&format!(
+            "  Windows  mount -o anon,nolock \\\\{host}\\ L:   (needs --listen {host}:2049)"
+        ));
         Ok(())
     })
 }
 
 fn mount_options(address: SocketAddr, more: &str) -> String {
     let port = address.port();
-    let more = if more.is_empty() { String::new() } else { format!(",{more}") };
+    let more = if more.is_empty() {
+        String::new()
+    } else {
+        format!(",{more}")
+    };
     format!("vers=3,tcp,hard,nolock,lookupcache=none,port={port},mountport={port},mountproto=tcp{more}")
 }
 
@@ -225,32 +255,59 @@ fn mount_options(address: SocketAddr, more: &str) -> String {
 /// # Errors
 /// Where there is no NFS client, or no right to mount.
 fn mount_here(address: SocketAddr, mountpoint: &Path, more: &str) -> Result<()> {
-    let host = if address.ip().is_unspecified() { "127.0.0.1".to_string() } else { address.ip().to_string() };
-    let source = if address.is_ipv6() { format!("[{host}]:/") } else { format!("{host}:/") };
+    let host = if address.ip().is_unspecified() {
+        "127.0.0.1".to_string()
+    } else {
+        address.ip().to_string()
+    };
+    let source = if address.is_ipv6() {
+        format!("[{host}]:/")
+    } else {
+        format!("{host}:/")
+    };
     let (program, mut arguments) = if cfg!(target_os = "macos") {
         let port = address.port();
         let options = format!("vers=3,tcp,nolocks,actimeo=1,nonegnamecache,port={port},mountport={port}");
         ("mount_nfs", vec!["-o".to_string(), options])
     } else {
-        ("mount", vec!["-t".to_string(), "nfs".to_string(), "-o".to_string(), mount_options(address, more)])
+        (
+            "mount",
+            vec![
+                "-t".to_string(),
+                "nfs".to_string(),
+                "-o".to_string(),
+                mount_options(address, more),
+            ],
+        )
     };
     arguments.extend([source, mountpoint.display().to_string()]);
-    let output = Command::new(program).args(&arguments).output().map_err(|error| failed(format!("cannot run {program}: {error}")))?;
+    let output = Command::new(program)
+        .args(&arguments)
+        .output()
+        .map_err(|error| failed(format!("cannot run {program}: {error}")))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
     let command = format!("{program} {}", arguments.join(" "));
-    let helper_missing = ["/sbin/mount.nfs", "/usr/sbin/mount.nfs"].iter().all(|path| !Path::new(path).exists());
+    let helper_missing = ["/sbin/mount.nfs", "/usr/sbin/mount.nfs"]
+        .iter()
+        .all(|path| !Path::new(path).exists());
     if cfg!(target_os = "linux") && helper_missing {
         return Err(failed(format!(
             "this machine has no NFS client: install it (Debian and Ubuntu: apt install nfs-common; Fedora: dnf install nfs-utils), then: {command}"
         )));
     }
-    if said.contains("ermission") || said.contains("superuser") || said.contains("must be root") || said.contains("only root") {
+    if said.contains("ermission")
+        || said.contains("superuser")
+        || said.contains("must be root")
+        || said.contains("only root")
+    {
         return Err(Error::new(
             ErrorKind::Permission,
-            format!("mounting needs root here ({said}): run it with sudo, or serve the lake with 'posixlake serve nfs' and have root run: {command}"),
+            format!(
+                "mounting needs root here ({said}): run it with sudo, or serve the lake with 'posixlake serve nfs' and have root run: {command}"
+            ),
         ));
     }
     Err(failed(format!("{command}: {said}")))
@@ -266,11 +323,15 @@ pub(crate) fn mount(arguments: &MountArguments) -> Result<()> {
     if is_mounted(&mountpoint) {
         return Err(Error::new(
             ErrorKind::AlreadyExists,
-            format!("something is mounted on {} already: posixlake unmount {0}", mountpoint.display()),
+            format!(
+                "something is mounted on {} already: posixlake unmount {0}",
+                mountpoint.display()
+            ),
         ));
     }
     let mut server = start_server(arguments, &mountpoint)?;
-    let mounted = wait_ready(&mut server).and_then(|address| mount_here(address, &mountpoint, &arguments.mount_options).map(|()| address));
+    let mounted = wait_ready(&mut server)
+        .and_then(|address| mount_here(address, &mountpoint, &arguments.mount_options).map(|()| address));
     let address = match mounted {
         Ok(address) => address,
         Err(error) => {
@@ -279,13 +340,21 @@ pub(crate) fn mount(arguments: &MountArguments) -> Result<()> {
             return Err(error);
         }
     };
-    say(&format!("{} is mounted on {} (served at {address}, process {})", arguments.lake, mountpoint.display(), server.id()));
+    say(&format!(
+        "{} is mounted on {} (served at {address}, process {})",
+        arguments.lake,
+        mountpoint.display(),
+        server.id()
+    ));
     if !arguments.foreground {
         return Ok(());
     }
     let runtimes = Runtimes::start().map_err(|error| Error::internal(format!("cannot start threads: {error}")))?;
     runtimes.workers.block_on(async {
-        let (Ok(mut end), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+        let (Ok(mut end), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return;
+        };
         tokio::select! {
             _ = end.recv() => {}
             _ = interrupt.recv() => {}
@@ -299,9 +368,15 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path) -> Result<std::pr
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let state = state_folder(&absolute(&arguments.lake), &arguments.server)?;
     std::fs::create_dir_all(&state).map_err(|error| failed(format!("{}: {error}", state.display())))?;
-    let log = std::fs::File::options().create(true).append(true).open(state.join("server.log")).map_err(|error| failed(error.to_string()))?;
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(state.join("server.log"))
+        .map_err(|error| failed(error.to_string()))?;
     let mut command = Command::new(program);
-    command.args(["serve", "nfs", &absolute(&arguments.lake), "--mountpoint"]).arg(mountpoint);
+    command
+        .args(["serve", "nfs", &absolute(&arguments.lake), "--mountpoint"])
+        .arg(mountpoint);
     let server = &arguments.server;
     for address in &server.listen {
         command.args(["--listen", &address.to_string()]);
@@ -312,7 +387,10 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path) -> Result<std::pr
     for (key, value) in &server.options {
         command.args(["--option", &format!("{key}={value}")]);
     }
-    command.arg("--state").arg(&state).args(["--cache", &server.cache.to_string()]);
+    command
+        .arg("--state")
+        .arg(&state)
+        .args(["--cache", &server.cache.to_string()]);
     if server.read_only {
         command.arg("--read-only");
     }
@@ -323,27 +401,43 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path) -> Result<std::pr
         command.env("POSIXLAKE_LOG", "warn");
     }
     // A group of its own: Ctrl-C in this terminal is not for it.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
-    command.spawn().map_err(|error| failed(format!("cannot start the server: {error}")))
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .process_group(0);
+    command
+        .spawn()
+        .map_err(|error| failed(format!("cannot start the server: {error}")))
 }
 
 fn wait_ready(server: &mut std::process::Child) -> Result<SocketAddr> {
-    let stdout = server.stdout.take().ok_or_else(|| Error::internal("the server has no output"))?;
+    let stdout = server
+        .stdout
+        .take()
+        .ok_or_else(|| Error::internal("the server has no output"))?;
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
         let _ = BufReader::new(stdout).read_line(&mut line);
         let _ = sender.send(line);
     });
-    let line = receiver.recv_timeout(START).map_err(|_| failed("the server is not ready after a minute"))?;
+    let line = receiver
+        .recv_timeout(START)
+        .map_err(|_| failed("the server is not ready after a minute"))?;
     let address = line.trim().strip_prefix(READY).and_then(|address| address.parse().ok());
-    address.ok_or_else(|| failed("the server did not start: see server.log in its state folder (posixlake status --all)"))
+    address
+        .ok_or_else(|| failed("the server did not start: see server.log in its state folder (posixlake status --all)"))
 }
 
 fn is_mounted(mountpoint: &Path) -> bool {
-    let Ok(mounts) = std::fs::read_to_string("/proc/self/mounts") else { return false };
+    let Ok(mounts) = std::fs::read_to_string("/proc/self/mounts") else {
+        return false;
+    };
     let wanted = mountpoint.display().to_string().replace(' ', "\\040");
-    mounts.lines().any(|line| line.split(' ').nth(1) == Some(wanted.as_str()))
+    mounts
+        .lines()
+        .any(|line| line.split(' ').nth(1) == Some(wanted.as_str()))
 }
 
 fn end_process(pid: i32) {
@@ -358,8 +452,12 @@ fn is_running(pid: i32) -> bool {
 
 fn servers() -> Vec<Running> {
     let Ok(folder) = mounts() else { return Vec::new() };
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let notes = entries.flatten().filter_map(|entry| std::fs::read(entry.path().join("server.json")).ok());
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let notes = entries
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("server.json")).ok());
     let running = notes.filter_map(|note| serde_json::from_slice::<Running>(&note).ok());
     running.filter(|server| is_running(server.pid)).collect()
 }
@@ -370,22 +468,36 @@ fn servers() -> Vec<Running> {
 /// Where it is in use, or not mounted.
 pub(crate) fn unmount(mountpoint: &Path) -> Result<()> {
     let mountpoint = std::path::absolute(mountpoint).map_err(|error| failed(error.to_string()))?;
-    let server = servers().into_iter().find(|server| server.mountpoint.as_deref() == Some(mountpoint.as_path()));
+    let server = servers()
+        .into_iter()
+        .find(|server| server.mountpoint.as_deref() == Some(mountpoint.as_path()));
     if is_mounted(&mountpoint) || cfg!(target_os = "macos") {
-        let output = Command::new("umount").arg(&mountpoint).output().map_err(|error| failed(format!("cannot run umount: {error}")))?;
+        let output = Command::new("umount")
+            .arg(&mountpoint)
+            .output()
+            .map_err(|error| failed(format!("cannot run umount: {error}")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
-            return Err(failed(format!("{said} (which programs use it: fuser -vm {})", mountpoint.display())));
+            return Err(failed(format!(
+                "{said} (which programs use it: fuser -vm {})",
+                mountpoint.display()
+            )));
         }
     } else if server.is_none() {
-        return Err(Error::not_found(format!("nothing is mounted on {}; posixlake status lists the mounts", mountpoint.display())));
+        return Err(Error::not_found(format!(
+            "nothing is mounted on {}; posixlake status lists the mounts",
+            mountpoint.display()
+        )));
     }
     let Some(server) = server else { return Ok(()) };
     end_process(server.pid);
     let begun = Instant::now();
     while is_running(server.pid) {
         if begun.elapsed() > END {
-            return Err(failed(format!("the server (process {}) has not ended after a minute: it may still apply a large edit", server.pid)));
+            return Err(failed(format!(
+                "the server (process {}) has not ended after a minute: it may still apply a large edit",
+                server.pid
+            )));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -400,19 +512,47 @@ pub(crate) fn status() {
     }
     for server in servers {
         let addresses: Vec<String> = server.addresses.iter().map(ToString::to_string).collect();
-        let place = server.mountpoint.as_ref().map_or_else(|| "not mounted here".to_string(), |path| format!("on {}", path.display()));
-        say(&format!("{} {place}, served at {} by process {}", server.lake, addresses.join(", "), server.pid));
-        let Some(mountpoint) = server.mountpoint.filter(|path| is_mounted(path)) else { continue };
+        let place = server.mountpoint.as_ref().map_or_else(
+            || "not mounted here".to_string(),
+            |path| format!("on {}", path.display()),
+        );
+        say(&format!(
+            "{} {place}, served at {} by process {}",
+            server.lake,
+            addresses.join(", "),
+            server.pid
+        ));
+        let Some(mountpoint) = server.mountpoint.filter(|path| is_mounted(path)) else {
+            continue;
+        };
         let mut text = String::new();
         let read = std::fs::File::open(mountpoint.join(".status")).and_then(|mut file| file.read_to_string(&mut text));
-        let Some(pending) = read.ok().and_then(|_| serde_json::from_str::<serde_json::Value>(&text).ok()) else { continue };
-        let edits = pending.get("pending_edits").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+        let Some(pending) = read
+            .ok()
+            .and_then(|_| serde_json::from_str::<serde_json::Value>(&text).ok())
+        else {
+            continue;
+        };
+        let edits = pending
+            .get("pending_edits")
+            .and_then(serde_json::Value::as_array)
+            .cloned()
+            .unwrap_or_default();
         if edits.is_empty() {
             say("  no edit is pending");
         }
         for edit in edits {
-            let part = |key: &str| edit.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_string)).unwrap_or_default();
-            say(&format!("  pending: {} by {} on version {}", part("table"), part("client"), part("version")));
+            let part = |key: &str| {
+                edit.get(key)
+                    .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_string))
+                    .unwrap_or_default()
+            };
+            say(&format!(
+                "  pending: {} by {} on version {}",
+                part("table"),
+                part("client"),
+                part("version")
+            ));
         }
     }
 }

@@ -114,7 +114,15 @@ pub(super) async fn apply(
     let store = snapshot.store();
     let (vectors, rewritten) = futures::join!(
         vectors.write(store.as_ref()),
-        rewrite(lake, id, snapshot, &definition, rewritten, (&replacements, written_by), running)
+        rewrite(
+            lake,
+            id,
+            snapshot,
+            &definition,
+            rewritten,
+            (&replacements, written_by),
+            running
+        )
     );
     let written = rewritten?;
     applied.metrics.copied_rows = written.rows;
@@ -190,7 +198,9 @@ async fn rewrite(
         adds: Vec::new(),
         rows: 0,
     };
-    let (ordered, losses): (Vec<Loss>, Vec<Loss>) = losses.into_iter().partition(|loss| replacements.are_of(&loss.file.add.path));
+    let (ordered, losses): (Vec<Loss>, Vec<Loss>) = losses
+        .into_iter()
+        .partition(|loss| replacements.are_of(&loss.file.add.path));
     let place = InPlace {
         lake,
         id,

@@ -340,7 +340,9 @@ fn row_places(batch: &RecordBatch, rows: impl Iterator<Item = usize>) -> Result<
     };
     let (files, numbers) = (column(0, &DataType::Utf8)?, column(1, &DataType::UInt64)?);
     let (files, numbers) = (files.as_string::<i32>(), numbers.as_primitive::<UInt64Type>());
-    Ok(rows.map(|row| (files.value(row).to_string(), numbers.value(row))).collect())
+    Ok(rows
+        .map(|row| (files.value(row).to_string(), numbers.value(row)))
+        .collect())
 }
 
 fn actions(batch: &RecordBatch) -> Result<&Int32Array> {

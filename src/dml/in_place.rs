@@ -79,7 +79,8 @@ impl Replacements {
 
     fn taken(&self, numbers: Vec<u64>) -> Result<Option<RecordBatch>> {
         let rows = self.rows.as_ref().filter(|_| !numbers.is_empty());
-        rows.map(|rows| Ok(take_record_batch(rows, &UInt64Array::from(numbers))?)).transpose()
+        rows.map(|rows| Ok(take_record_batch(rows, &UInt64Array::from(numbers))?))
+            .transpose()
     }
 }
 
@@ -103,7 +104,12 @@ impl InPlace<'_> {
             file: loss.file.clone(),
             hidden: Some(Arc::new(loss.hidden.clone())),
         };
-        let rows = Rows::new(self.lake.stores().clone(), self.snapshot.clone(), &self.id.display(), true)?;
+        let rows = Rows::new(
+            self.lake.stores().clone(),
+            self.snapshot.clone(),
+            &self.id.display(),
+            true,
+        )?;
         let rows = RowsTable(rows.of_files(vec![selected]).in_order());
         let plan = rows.scan(&self.running.state(), None, &[], None).await?;
         let mut stream = execute_stream(plan, self.running.task.clone())?;
@@ -114,16 +120,29 @@ impl InPlace<'_> {
         while let Some(batch) = stream.next().await {
             let batch = batch?;
             let places: Option<&ArrayRef> = batch.column_by_name(ROW);
-            let places = cast(places.ok_or_else(|| Error::internal("rows without their places"))?, &DataType::UInt64)?;
+            let places = cast(
+                places.ok_or_else(|| Error::internal("rows without their places"))?,
+                &DataType::UInt64,
+            )?;
             numbers.extend(places.as_primitive::<UInt64Type>().values());
             let values = writer.conform(&batch.project(&columns)?)?;
-            batches.push(RecordBatch::try_new(writer.schema().clone(), values.columns().to_vec())?);
+            batches.push(RecordBatch::try_new(
+                writer.schema().clone(),
+                values.columns().to_vec(),
+            )?);
         }
         let stayed = numbers.len() as u64;
-        let changed = replacements.by_file.get(&loss.file.add.path).cloned().unwrap_or_default();
+        let changed = replacements
+            .by_file
+            .get(&loss.file.add.path)
+            .cloned()
+            .unwrap_or_default();
         numbers.extend(changed.iter().map(|(row, _)| row));
         if let Some(changed) = replacements.taken(changed.into_iter().map(|(_, number)| number).collect())? {
-            batches.push(RecordBatch::try_new(writer.schema().clone(), changed.columns().to_vec())?);
+            batches.push(RecordBatch::try_new(
+                writer.schema().clone(),
+                changed.columns().to_vec(),
+            )?);
         }
         let all = concat_batches(writer.schema(), &batches)?;
         let order = sort_to_indices(&UInt64Array::from(numbers), None, None)?;
@@ -139,10 +158,15 @@ impl InPlace<'_> {
     /// # Errors
     /// Where they cannot be written.
     pub(super) async fn write_others(&self, replacements: &Replacements) -> Result<Vec<Add>> {
-        let others = replacements.by_file.iter().filter(|(file, _)| !replacements.are_of(file));
+        let others = replacements
+            .by_file
+            .iter()
+            .filter(|(file, _)| !replacements.are_of(file));
         let mut numbers: Vec<u64> = others.flat_map(|(_, rows)| rows).map(|(_, number)| *number).collect();
         numbers.sort_unstable();
-        let Some(rows) = replacements.taken(numbers)? else { return Ok(Vec::new()) };
+        let Some(rows) = replacements.taken(numbers)? else {
+            return Ok(Vec::new());
+        };
         let writer = FileWriter::new(self.definition, self.snapshot.store())?;
         self.written(&writer, &rows).await
     }

@@ -87,7 +87,13 @@ impl DataFile {
     /// Where the file's rows stand among those of other files: texts that sort in that order. Files that come later stand behind, unless they were written
     /// in the place of another.
     pub(crate) fn position(&self) -> String {
-        let tag = self.add.tags.as_ref().and_then(|tags| tags.get(POSITION)).cloned().flatten();
+        let tag = self
+            .add
+            .tags
+            .as_ref()
+            .and_then(|tags| tags.get(POSITION))
+            .cloned()
+            .flatten();
         tag.unwrap_or_else(|| format!("{:020} {}", self.add.modification_time.max(0), self.add.path))
     }
 

@@ -3,9 +3,9 @@
 mod actions;
 mod background;
 mod checkpoint;
+mod checkpoint_files;
 mod checksum;
 mod clean_up;
-mod checkpoint_files;
 mod commit;
 mod compaction;
 mod features;

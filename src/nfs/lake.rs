@@ -108,7 +108,10 @@ impl Lake for SessionLake {
             return Ok(tables.clone());
         }
         let listed = self.session.tables().await.map_err(refused)?;
-        let tables: Vec<TableName> = listed.into_iter().map(|(schema, table)| TableName { schema, table }).collect();
+        let tables: Vec<TableName> = listed
+            .into_iter()
+            .map(|(schema, table)| TableName { schema, table })
+            .collect();
         *self.tables.lock() = Some((Instant::now(), tables.clone()));
         Ok(tables)
     }
@@ -128,7 +131,11 @@ impl Lake for SessionLake {
         if let Some(known) = number.and_then(|number| self.known(table, &id, number)) {
             return Ok(known);
         }
-        let version = self.session.table_version(schema, name, at.as_deref()).await.map_err(refused)?;
+        let version = self
+            .session
+            .table_version(schema, name, at.as_deref())
+            .await
+            .map_err(refused)?;
         let version = Arc::new(shown(table, version));
         if let Some(known) = self.known(table, &version.id, version.number) {
             return Ok(known);
@@ -168,7 +175,9 @@ impl Lake for SessionLake {
 
     async fn bytes(&self, version: &Version, file: &DataFile, range: Range<u64>) -> Result<Bytes> {
         let name = &version.name;
-        let bytes = self.session.file_bytes(name.schema.as_deref(), &name.table, &file.path, range);
+        let bytes = self
+            .session
+            .file_bytes(name.schema.as_deref(), &name.table, &file.path, range);
         bytes.await.map_err(refused)
     }
 

@@ -46,13 +46,16 @@ pub(crate) async fn serve(
 ) -> Result<()> {
     let lake: Arc<dyn Lake> = Arc::new(SessionLake::new(session.clone())?);
     let (state, cache) = (serving.state.clone(), serving.cache.clone());
-    let folder = |folder: &PathBuf, error: std::io::Error| Error::new(crate::ErrorKind::Storage, format!("{}: {error}", folder.display()));
+    let folder = |folder: &PathBuf, error: std::io::Error| {
+        Error::new(crate::ErrorKind::Storage, format!("{}: {error}", folder.display()))
+    };
     std::fs::create_dir_all(&state).map_err(|error| folder(&state, error))?;
     let render_options = render::Options {
         disk: serving.cache_bytes,
         ..render::Options::default()
     };
-    let renderer = Renderer::new(lake.clone(), cache.clone(), &render_options).map_err(|error| folder(&cache, error))?;
+    let renderer =
+        Renderer::new(lake.clone(), cache.clone(), &render_options).map_err(|error| folder(&cache, error))?;
     let scratch_root = state.join("scratch");
     let owner = scratch::Options {
         fsid: FSID,
@@ -62,15 +65,25 @@ pub(crate) async fn serve(
     let mut options = Options::new(state.clone());
     (options.uid, options.gid) = (owner.uid, owner.gid);
     options.read_only = serving.read_only;
-    let mount = Mount::open(lake, Arc::new(renderer), scratch, options).await.map_err(|error| folder(&state, error))?;
-    let clients = serving.clients.iter().map(|text| rpc::parse_network(text).map_err(|error| Error::invalid(error.to_string())));
+    let mount = Mount::open(lake, Arc::new(renderer), scratch, options)
+        .await
+        .map_err(|error| folder(&state, error))?;
+    let clients = serving
+        .clients
+        .iter()
+        .map(|text| rpc::parse_network(text).map_err(|error| Error::invalid(error.to_string())));
     let rpc_options = rpc::Options {
         listen: serving.listen,
         clients: clients.collect::<Result<_>>()?,
-        trust: if serving.privileged_ports { rpc::Trust::PrivilegedPorts } else { rpc::Trust::Any },
+        trust: if serving.privileged_ports {
+            rpc::Trust::PrivilegedPorts
+        } else {
+            rpc::Trust::Any
+        },
         ..rpc::Options::default()
     };
-    let server = Server::bind(rpc_options, mount.clone()).map_err(|error| Error::new(crate::ErrorKind::Storage, error.to_string()))?;
+    let server = Server::bind(rpc_options, mount.clone())
+        .map_err(|error| Error::new(crate::ErrorKind::Storage, error.to_string()))?;
     ready(server.addresses())?;
     tokio::select! {
         () = server.serve() => {}

@@ -8,7 +8,7 @@ use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
 
 use super::Session;
-use crate::catalog::{DEFAULT_SCHEMA, SYSTEM_SCHEMA, Point, TableId, TableName};
+use crate::catalog::{DEFAULT_SCHEMA, Point, SYSTEM_SCHEMA, TableId, TableName};
 use crate::error::{Error, Result};
 use crate::log::{Snapshot, commit_path};
 use crate::table::{Definition, data_path, live_files};
@@ -97,7 +97,12 @@ impl Session {
     ///
     /// # Errors
     /// Where the table or version is not there.
-    pub(crate) async fn table_version(&self, schema: Option<&str>, name: &str, at: Option<&str>) -> Result<TableVersion> {
+    pub(crate) async fn table_version(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        at: Option<&str>,
+    ) -> Result<TableVersion> {
         let id = self.table_id(schema, name)?;
         let snapshot = match at {
             None => self.lake.open_table(&id).await?,
@@ -133,7 +138,13 @@ impl Session {
     ///
     /// # Errors
     /// As the store's.
-    pub(crate) async fn file_bytes(&self, schema: Option<&str>, name: &str, path: &str, range: Range<u64>) -> Result<Bytes> {
+    pub(crate) async fn file_bytes(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes> {
         let id = self.table_id(schema, name)?;
         let store = self.lake.stores().folder(&id.url)?;
         Ok(store.get_range(&data_path(path), range).await?)

@@ -18,12 +18,21 @@ def text(rows) -> str:
     return HEADER + "".join(f"{row}\n" for row in rows)
 
 
-@pytest.fixture(params=KINDS)
-def table(lake, request):
-    lake.sql(KINDS[request.param])
+def filled(lake, kind: str):
+    lake.sql(KINDS[kind])
     values = ", ".join("('{}', '{}', '{}')".format(*row.split(",")) for row in ROWS)
     lake.sql(f"INSERT INTO t VALUES {values}")
     return lake
+
+
+@pytest.fixture(params=KINDS)
+def any_table(lake, request):
+    return filled(lake, request.param)
+
+
+@pytest.fixture(params=["plain", "vectors"])
+def table(lake, request):
+    return filled(lake, request.param)
 
 
 def changed(lake, command: str, rows, versions: int = 1, order: bool = True) -> None:
@@ -40,7 +49,8 @@ def changed(lake, command: str, rows, versions: int = 1, order: bool = True) -> 
     assert lake.version("t") == before + versions
 
 
-def test_appends(table):
+def test_appends(any_table):
+    table = any_table
     new = "101,new,33"
     for number, command in enumerate(
         [
@@ -77,7 +87,8 @@ def test_rewrites(table):
     changed(table, "cat /tmp/all.csv > t/data.csv", ROWS, versions=0, order=False)
 
 
-def test_rows_go_come_and_change_at_once(table):
+def test_rows_go_come_and_change_at_once(any_table):
+    table = any_table
     rows = ["1,first,99", *ROWS[2:], "200,last,1"]
     table.write("/tmp/new.csv", text(rows))
     changed(table, "cp /tmp/new.csv t/new; mv t/new t/data.csv", rows, order=False)

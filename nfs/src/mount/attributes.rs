@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use nfs3_types::nfs3::{fattr3, ftype3, nfstime3, specdata3, wcc_attr};
 
-use super::handle::{Node, file_id};
 use super::Mount;
+use super::handle::{Node, file_id};
 
 /// Every object of the mount is on this file system, scratch files too: a client takes another id for another mount.
 pub const FSID: u64 = 0x706f_7369_786c;

@@ -121,17 +121,23 @@ impl Mount {
             return keep(&session).await;
         }
         let csv = session.text.format == Format::Csv;
-        let file = self.sessions_folder().join(format!("{}-append.{}", session.id, if csv { "csv" } else { "jsonl" }));
+        let file = self
+            .sessions_folder()
+            .join(format!("{}-append.{}", session.id, if csv { "csv" } else { "jsonl" }));
         session.copy(start, session.size, &file).await?;
         let path = file.clone();
-        let found = super::session::blocking(move || ending(&path, csv)).await.map_err(disk)?;
+        let found = super::session::blocking(move || ending(&path, csv))
+            .await
+            .map_err(disk)?;
         let whole = match found {
             Ending::Whole => session.size - start,
             // What has no line end may go on. In silence, it is taken for a line.
             Ending::Open { quoted: false, .. } if moment >= Moment::Done => session.size - start,
             Ending::Open { quoted: true, .. } if moment == Moment::Silence => {
                 let _ = std::fs::remove_file(&file);
-                return Err(Refusal::invalid("the last line begins a quoted field that does not end"));
+                return Err(Refusal::invalid(
+                    "the last line begins a quoted field that does not end",
+                ));
             }
             Ending::Open { complete, .. } => complete,
         };
@@ -140,7 +146,10 @@ impl Mount {
             return keep(&session).await;
         }
         if whole < session.size - start {
-            let cut = std::fs::File::options().write(true).open(&file).and_then(|file| file.set_len(whole));
+            let cut = std::fs::File::options()
+                .write(true)
+                .open(&file)
+                .and_then(|file| file.set_len(whole));
             cut.map_err(disk)?;
         }
         let line = session.rendering.rows() + 2;
@@ -173,7 +182,13 @@ impl Mount {
         Ok(true)
     }
 
-    async fn reads_alike(&self, session: &Session, rendering: &Arc<Rendering>, start: u64, end: u64) -> Result<bool, Refusal> {
+    async fn reads_alike(
+        &self,
+        session: &Session,
+        rendering: &Arc<Rendering>,
+        start: u64,
+        end: u64,
+    ) -> Result<bool, Refusal> {
         if end - start > COMPARED {
             return Ok(true);
         }
@@ -195,7 +210,9 @@ impl Mount {
         session.copy(bytes.start, bytes.end, &file).await?;
         let csv = session.text.format == Format::Csv;
         let path = file.clone();
-        let found = super::session::blocking(move || ending(&path, csv)).await.map_err(disk)?;
+        let found = super::session::blocking(move || ending(&path, csv))
+            .await
+            .map_err(disk)?;
         if moment == Moment::Perhaps && !matches!(found, Ending::Whole) {
             let _ = std::fs::remove_file(&file);
             return keep(&session).await;
@@ -212,7 +229,10 @@ impl Mount {
         .await;
         let _ = std::fs::remove_file(&file);
         let applied = outcome?;
-        table.state.lock().follow(&session.text, &session.client, applied.version.number);
+        table
+            .state
+            .lock()
+            .follow(&session.text, &session.client, applied.version.number);
         drop(session);
         self.end(table, shared).await;
         Ok(true)
@@ -237,12 +257,16 @@ impl Mount {
         if !session.is_whole_from(0) {
             return keep(&session).await;
         }
-        if moment == Moment::Perhaps && (session.size.is_multiple_of(PAGE) || session.read(session.size - 1, 1).await? != "\n") {
+        if moment == Moment::Perhaps
+            && (session.size.is_multiple_of(PAGE) || session.read(session.size - 1, 1).await? != "\n")
+        {
             return keep(&session).await;
         }
         let csv = session.text.format == Format::Csv;
         let path = session.path();
-        let found = super::session::blocking(move || ending(&path, csv)).await.map_err(disk)?;
+        let found = super::session::blocking(move || ending(&path, csv))
+            .await
+            .map_err(disk)?;
         if moment == Moment::Perhaps && !matches!(found, Ending::Whole) {
             return keep(&session).await;
         }
@@ -271,7 +295,11 @@ impl Mount {
         {
             let mut state = table.state.lock();
             state.follow(&session.text, &session.client, applied.version.number);
-            if state.detached.as_ref().is_some_and(|detached| detached.format == session.text.format) {
+            if state
+                .detached
+                .as_ref()
+                .is_some_and(|detached| detached.format == session.text.format)
+            {
                 state.detached = None;
                 state.turn();
             }
@@ -316,7 +344,11 @@ impl Mount {
         let path = rejected.join(format!("{:016x}", table.id));
         let kept = async {
             std::fs::create_dir_all(&rejected).map_err(disk)?;
-            let start = if session.replaced { 0 } else { session.told.min(session.size) };
+            let start = if session.replaced {
+                0
+            } else {
+                session.told.min(session.size)
+            };
             let changed_in_place = !session.replaced && session.first_difference().await?.is_some();
             let start = if changed_in_place { 0 } else { start };
             session.copy(start, session.size, &path).await
@@ -408,22 +440,36 @@ async fn changed_part(session: &Session) -> Result<Option<Part>, Refusal> {
     if session.size != rendering.size() {
         return Ok(None);
     }
-    let (Some(first), Some(last)) = (session.first_difference().await?, session.written.end().checked_sub(1)) else { return Ok(None) };
+    let (Some(first), Some(last)) = (session.first_difference().await?, session.written.end().checked_sub(1)) else {
+        return Ok(None);
+    };
     let last = last.min(session.size - 1);
-    let (Some(first), Some(last)) = (rendering.row_of_offset(first).await?, rendering.row_of_offset(last).await?) else { return Ok(None) };
+    let (Some(first), Some(last)) = (
+        rendering.row_of_offset(first).await?,
+        rendering.row_of_offset(last).await?,
+    ) else {
+        return Ok(None);
+    };
     let start = rendering.bytes_of_row(first).await?.start;
     let end = rendering.bytes_of_row(last).await?.end;
-    Ok(Some(Part { first, bytes: start..end }))
+    Ok(Some(Part {
+        first,
+        bytes: start..end,
+    }))
 }
 
 /// Whether the text ends with the row that the base ends with: then rows that are not there are not to come.
 async fn ends_alike(session: &Session) -> Result<bool, Refusal> {
     let rendering = &session.rendering;
-    let Some(last) = rendering.rows().checked_sub(1) else { return Ok(true) };
+    let Some(last) = rendering.rows().checked_sub(1) else {
+        return Ok(true);
+    };
     let bytes = rendering.bytes_of_row(last).await?;
     let length = bytes.end - bytes.start;
     // With the line end before it, so that it is a whole line.
-    let Some(start) = session.size.checked_sub(length + 1) else { return Ok(false) };
+    let Some(start) = session.size.checked_sub(length + 1) else {
+        return Ok(false);
+    };
     let size = usize::try_from(length).unwrap_or_default();
     let theirs = rendering.read(bytes.start, size).await?;
     let ours = session.read(start, size + 1).await?;

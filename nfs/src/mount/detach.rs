@@ -21,8 +21,19 @@ impl Mount {
     ///
     /// # Errors
     /// `NFS3ERR_NOENT` where the name is gone already.
-    pub(crate) async fn detach(&self, table: &Table, format: Format, loss: Loss, client: &Client, author: &Author, alias: Option<&[u8]>) -> Result<(), Status> {
-        let base = table.latest(self.lake.as_ref()).await.map_err(|error| status(error.kind))?;
+    pub(crate) async fn detach(
+        &self,
+        table: &Table,
+        format: Format,
+        loss: Loss,
+        client: &Client,
+        author: &Author,
+        alias: Option<&[u8]>,
+    ) -> Result<(), Status> {
+        let base = table
+            .latest(self.lake.as_ref())
+            .await
+            .map_err(|error| status(error.kind))?;
         let id = table.text(&base, format);
         let own = table.state.lock().sessions.get(&(id, client.clone())).cloned();
         if let Some(shared) = own {
@@ -30,7 +41,10 @@ impl Mount {
             self.boundary(table, &shared, Moment::Done).await;
             self.end(table, &shared).await;
         }
-        let base = table.latest(self.lake.as_ref()).await.map_err(|error| status(error.kind))?;
+        let base = table
+            .latest(self.lake.as_ref())
+            .await
+            .map_err(|error| status(error.kind))?;
         let removal = Removal {
             schema: table.name.schema.clone(),
             table: table.name.table.clone(),
@@ -42,15 +56,23 @@ impl Mount {
         if loss == Loss::Removed {
             let (folder, name) = (self.sessions_folder(), removal_name(table));
             let bytes = serde_json::to_vec(&removal).map_err(|_| Status::NFS3ERR_SERVERFAULT)?;
-            super::session::blocking(move || write_durably(&folder, &name, &bytes)).await.map_err(|error| io_status(&error))?;
+            super::session::blocking(move || write_durably(&folder, &name, &bytes))
+                .await
+                .map_err(|error| io_status(&error))?;
         }
         let id = table.text(&base, format);
         let mut state = table.state.lock();
-        if state.detached.as_ref().is_some_and(|detached| detached.loss == Loss::Renamed && detached.format == format) {
+        if state
+            .detached
+            .as_ref()
+            .is_some_and(|detached| detached.loss == Loss::Renamed && detached.format == format)
+        {
             return Err(Status::NFS3ERR_NOENT);
         }
         if let Some(alias) = alias {
-            state.aliases.insert(alias.to_vec(), self.handles.encode(&Node::Text(id)));
+            state
+                .aliases
+                .insert(alias.to_vec(), self.handles.encode(&Node::Text(id)));
         }
         state.turn();
         state.detached = Some(Detached {
@@ -68,8 +90,18 @@ impl Mount {
     ///
     /// # Errors
     /// `NFS3ERR_EXIST` where it is there and must not be.
-    pub(crate) async fn create_text(&self, table: &Arc<Table>, format: Format, how: &createhow3, client: &Client, author: &Author) -> Result<TextId, Status> {
-        let latest = table.latest(self.lake.as_ref()).await.map_err(|error| status(error.kind))?;
+    pub(crate) async fn create_text(
+        &self,
+        table: &Arc<Table>,
+        format: Format,
+        how: &createhow3,
+        client: &Client,
+        author: &Author,
+    ) -> Result<TextId, Status> {
+        let latest = table
+            .latest(self.lake.as_ref())
+            .await
+            .map_err(|error| status(error.kind))?;
         let id = table.text(&latest, format);
         let verifier = match how {
             createhow3::EXCLUSIVE(verifier) => Some(verifier.0),
@@ -89,10 +121,26 @@ impl Mount {
             return Err(Status::NFS3ERR_EXIST);
         }
         let Some(detached) = detached else {
-            return if matches!(how, createhow3::UNCHECKED(_)) { Ok(id) } else { Err(Status::NFS3ERR_EXIST) };
+            return if matches!(how, createhow3::UNCHECKED(_)) {
+                Ok(id)
+            } else {
+                Err(Status::NFS3ERR_EXIST)
+            };
         };
-        let rendering = self.renderer.open(detached.base.clone(), format).await.map_err(|error| status(error.kind))?;
-        let mut session = Session::new(&self.sessions_folder(), id, client.clone(), author.clone(), detached.base, rendering).map_err(|error| io_status(&error))?;
+        let rendering = self
+            .renderer
+            .open(detached.base.clone(), format)
+            .await
+            .map_err(|error| status(error.kind))?;
+        let mut session = Session::new(
+            &self.sessions_folder(),
+            id,
+            client.clone(),
+            author.clone(),
+            detached.base,
+            rendering,
+        )
+        .map_err(|error| io_status(&error))?;
         session.resize(0).map_err(|error| io_status(&error))?;
         session.verifier = verifier;
         session.sync().await.map_err(|error| io_status(&error))?;
@@ -100,7 +148,9 @@ impl Mount {
         let _ = std::fs::remove_file(self.sessions_folder().join(removal_name(table)));
         let mut state = table.state.lock();
         state.touch();
-        state.sessions.insert((id, client.clone()), Arc::new(AsyncMutex::new(session)));
+        state
+            .sessions
+            .insert((id, client.clone()), Arc::new(AsyncMutex::new(session)));
         Ok(id)
     }
 

@@ -118,7 +118,13 @@ impl Mount {
     /// # Errors
     /// A header that is not the table's, or broken quotes.
     pub(crate) async fn compare(&self, text: NewText) -> Result<Prepared, Refusal> {
-        let names: Vec<String> = text.base.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let names: Vec<String> = text
+            .base
+            .schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
         let (path, format, whole) = (text.path.clone(), text.format, text.part.is_none());
         let opened = tokio::task::spawn_blocking(move || {
             let file = Arc::new(File::open(path)?);
@@ -139,7 +145,10 @@ impl Mount {
                 Format::JsonLines | Format::Json => diff::NewText::json_lines(file),
             }
         });
-        let new = opened.await.map_err(|error| disk(io::Error::other(error)))?.map_err(refused)?;
+        let new = opened
+            .await
+            .map_err(|error| disk(io::Error::other(error)))?
+            .map_err(refused)?;
         let order = match &new.order {
             Order::Same => None,
             Order::Other(fields) => {
@@ -157,7 +166,9 @@ impl Mount {
             base_size: Some(bytes.end - bytes.start),
             ..diff::Options::default()
         };
-        let changes = diff::diff(text.rendering.text(bytes.clone()), new, options).await.map_err(refused)?;
+        let changes = diff::diff(text.rendering.text(bytes.clone()), new, options)
+            .await
+            .map_err(refused)?;
         let changes = if text.base.key.is_empty() || changes.is_empty() {
             changes
         } else {
@@ -168,16 +179,32 @@ impl Mount {
 
     /// Rows of equal key are one row that changed.
     async fn paired(&self, text: &NewText, changes: Changes, bytes: Range<u64>) -> Result<Changes, Refusal> {
-        let columns: Vec<usize> = text.base.key.iter().filter_map(|name| text.base.schema.index_of(name).ok()).collect();
+        let columns: Vec<usize> = text
+            .base
+            .key
+            .iter()
+            .filter_map(|name| text.base.schema.index_of(name).ok())
+            .collect();
         if text.format != Format::Csv || columns.len() != text.base.key.len() {
             return Ok(changes);
         }
         let base = text.rendering.text(bytes);
         let new_columns = match &changes.new_text().order {
             Order::Same => columns.clone(),
-            Order::Other(fields) => columns.iter().filter_map(|column| fields.get(*column).copied()).collect(),
+            Order::Other(fields) => columns
+                .iter()
+                .filter_map(|column| fields.get(*column).copied())
+                .collect(),
         };
-        diff::pair_by_key(changes, base, diff::csv_key(columns), diff::csv_key(new_columns), PAIRED).await.map_err(refused)
+        diff::pair_by_key(
+            changes,
+            base,
+            diff::csv_key(columns),
+            diff::csv_key(new_columns),
+            PAIRED,
+        )
+        .await
+        .map_err(refused)
     }
 
     /// Runs the statement that a comparison asks for. Nothing happens where nothing differs.
@@ -195,7 +222,10 @@ impl Mount {
         if !same_rows {
             return Err(Refusal {
                 status: crate::file_system::Status::NFS3ERR_IO,
-                reason: format!("the table changed its columns after version {}, which the edit began with", text.base.number),
+                reason: format!(
+                    "the table changed its columns after version {}, which the edit began with",
+                    text.base.number
+                ),
             });
         }
         let counts = changes.counts();
@@ -220,7 +250,9 @@ impl Mount {
             } else {
                 statement::insert(&latest, text.format, &file, order)
             };
-            self.run_edit(table, &sql, by).await.map_err(|error| reworded(error, &file, &lines))
+            self.run_edit(table, &sql, by)
+                .await
+                .map_err(|error| reworded(error, &file, &lines))
         }
         .await;
         let _ = std::fs::remove_file(&file);
@@ -231,12 +263,21 @@ impl Mount {
     ///
     /// # Errors
     /// As [`Mount::apply`].
-    pub(crate) async fn append(&self, table: &Table, format: Format, file: &Path, line: u64, by: &By) -> Result<Applied, Refusal> {
+    pub(crate) async fn append(
+        &self,
+        table: &Table,
+        format: Format,
+        file: &Path,
+        line: u64,
+        by: &By,
+    ) -> Result<Applied, Refusal> {
         let _one_at_a_time = table.editing.lock().await;
         let latest = table.latest(self.lake.as_ref()).await?;
         let sql = statement::insert(&latest, format, file, None);
         let lines = Lines { pairs: vec![(1, line)] };
-        self.run_edit(table, &sql, by).await.map_err(|error| reworded(error, file, &lines))
+        self.run_edit(table, &sql, by)
+            .await
+            .map_err(|error| reworded(error, file, &lines))
     }
 
     /// Deletes the rows that stood in a version.
@@ -273,8 +314,13 @@ impl Mount {
         let mut rows = self.lake.run(statement).await?;
         let mut count = None;
         while let Some(batch) = rows.batches.try_next().await? {
-            let first = batch.columns().first().filter(|column| !column.is_empty()).and_then(|column| cast(column, &DataType::UInt64).ok());
-            count = count.or_else(|| first.and_then(|first| first.as_primitive_opt::<UInt64Type>().map(|first| first.value(0))));
+            let first = batch
+                .columns()
+                .first()
+                .filter(|column| !column.is_empty())
+                .and_then(|column| cast(column, &DataType::UInt64).ok());
+            count = count
+                .or_else(|| first.and_then(|first| first.as_primitive_opt::<UInt64Type>().map(|first| first.value(0))));
         }
         Ok(count.unwrap_or_default())
     }
@@ -292,8 +338,14 @@ impl Mount {
         let outcome = async {
             let (lines, _) = self.write_edit(prepared, &file, false).await?;
             let sql = statement::read(&text.base, text.format, &file, prepared.order.as_deref());
-            let by = By { transaction: None, ..by.clone() };
-            self.run(&sql, &by).await.map(|_| ()).map_err(|error| reworded(error, &file, &lines))
+            let by = By {
+                transaction: None,
+                ..by.clone()
+            };
+            self.run(&sql, &by)
+                .await
+                .map(|_| ())
+                .map_err(|error| reworded(error, &file, &lines))
         }
         .await;
         let _ = std::fs::remove_file(&file);
@@ -302,12 +354,18 @@ impl Mount {
 
     fn edit_file(&self, format: Format) -> PathBuf {
         let extension = if format == Format::Csv { "csv" } else { "jsonl" };
-        self.sessions_folder().join(format!("edit-{}.{extension}", Uuid::new_v4()))
+        self.sessions_folder()
+            .join(format!("edit-{}.{extension}", Uuid::new_v4()))
     }
 
     /// Writes the rows of an edit: each with its place, where `places` says so, else only those that come. Answers which lines are which, and the files that
     /// rows go from.
-    async fn write_edit(&self, prepared: &Prepared, path: &Path, places: bool) -> Result<(Lines, Vec<String>), Refusal> {
+    async fn write_edit(
+        &self,
+        prepared: &Prepared,
+        path: &Path,
+        places: bool,
+    ) -> Result<(Lines, Vec<String>), Refusal> {
         let text = &prepared.text;
         let first = prepared.first_row();
         let mut writer = Writer {
@@ -323,7 +381,9 @@ impl Mount {
             let mut batch: Vec<(Change, Vec<u8>)> = Vec::new();
             let mut bytes = 0;
             while batch.len() < BATCH && bytes < BATCH_BYTES {
-                let Some(change) = walk.advance().map_err(refused)? else { break };
+                let Some(change) = walk.advance().map_err(refused)? else {
+                    break;
+                };
                 if places || !matches!(change, Change::Removed { .. }) {
                     bytes += walk.text().len();
                     batch.push((change, walk.text().to_vec()));
@@ -332,9 +392,17 @@ impl Mount {
             if batch.is_empty() {
                 break;
             }
-            let mut ordinals: Vec<u64> = batch.iter().filter_map(|(change, _)| ordinal(change)).map(|ordinal| first + ordinal).collect();
+            let mut ordinals: Vec<u64> = batch
+                .iter()
+                .filter_map(|(change, _)| ordinal(change))
+                .map(|ordinal| first + ordinal)
+                .collect();
             ordinals.sort_unstable();
-            let found = if places { text.rendering.places(&ordinals).await? } else { Vec::new() };
+            let found = if places {
+                text.rendering.places(&ordinals).await?
+            } else {
+                Vec::new()
+            };
             for &(file, _) in &found {
                 if let Some(touched) = touched.get_mut(file) {
                     *touched = true;
@@ -342,12 +410,20 @@ impl Mount {
             }
             for (change, record) in &batch {
                 let at = ordinal(change).and_then(|ordinal| ordinals.binary_search(&(first + ordinal)).ok());
-                let place = at.and_then(|at| found.get(at)).and_then(|&(file, row)| text.base.files.get(file).map(|file| (file, row)));
+                let place = at
+                    .and_then(|at| found.get(at))
+                    .and_then(|&(file, row)| text.base.files.get(file).map(|file| (file, row)));
                 writer.write(change, record, place, places).map_err(disk)?;
             }
         }
         writer.file.flush().map_err(disk)?;
-        let touched = text.base.files.iter().zip(touched).filter(|(_, touched)| *touched).map(|(file, _)| file.path.clone());
+        let touched = text
+            .base
+            .files
+            .iter()
+            .zip(touched)
+            .filter(|(_, touched)| *touched)
+            .map(|(file, _)| file.path.clone());
         Ok((writer.lines, touched.collect()))
     }
 }
@@ -369,7 +445,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&mut self, change: &Change, record: &[u8], place: Option<(&DataFile, u64)>, places: bool) -> io::Result<()> {
+    fn write(
+        &mut self,
+        change: &Change,
+        record: &[u8],
+        place: Option<(&DataFile, u64)>,
+        places: bool,
+    ) -> io::Result<()> {
         let file = &mut self.file;
         let (verb, line) = match change {
             Change::Removed { .. } => ("delete", 0),
@@ -391,7 +473,10 @@ impl Writer {
             }
         } else {
             let place = match place {
-                Some((data, row)) => format!("\"_file\":{},\"_row\":{row},", serde_json::Value::from(data.path.as_str())),
+                Some((data, row)) => format!(
+                    "\"_file\":{},\"_row\":{row},",
+                    serde_json::Value::from(data.path.as_str())
+                ),
                 None => String::new(),
             };
             write!(file, "{{{place}\"_line\":{line},\"_change\":\"{verb}\"")?;
@@ -420,7 +505,10 @@ fn refused(error: DiffError) -> Refusal {
 /// A statement's failure as whoever wrote the text can use it.
 fn reworded(error: LakeError, file: &Path, lines: &Lines) -> Refusal {
     let message = explained(&error.message, file, |line| lines.of(line));
-    let mut refusal = Refusal::from(LakeError { kind: error.kind, message });
+    let mut refusal = Refusal::from(LakeError {
+        kind: error.kind,
+        message,
+    });
     if let Some((_, line)) = refusal.reason.split_once(statement::GONE) {
         refusal.reason = format!("{}{line}: look at the file again and repeat the edit", statement::GONE);
         refusal.status = crate::file_system::Status::NFS3ERR_IO;

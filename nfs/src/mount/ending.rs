@@ -70,10 +70,28 @@ mod tests {
         for (text, expected) in [
             ("", Ending::Whole),
             ("a,b\n1,2\n", Ending::Whole),
-            ("a,b\n1,2", Ending::Open { complete: 4, quoted: false }),
-            ("a,b\n1,\"x\n", Ending::Open { complete: 4, quoted: true }),
+            (
+                "a,b\n1,2",
+                Ending::Open {
+                    complete: 4,
+                    quoted: false,
+                },
+            ),
+            (
+                "a,b\n1,\"x\n",
+                Ending::Open {
+                    complete: 4,
+                    quoted: true,
+                },
+            ),
             ("a\n\"x\ny\"\n", Ending::Whole),
-            ("a\n\"x\"\"\n", Ending::Open { complete: 2, quoted: true }),
+            (
+                "a\n\"x\"\"\n",
+                Ending::Open {
+                    complete: 2,
+                    quoted: true,
+                },
+            ),
         ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(ending(&path, true).unwrap(), expected, "{text:?}");

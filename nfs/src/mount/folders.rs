@@ -33,16 +33,26 @@ impl Mount {
     }
 
     pub(crate) async fn latest(&self, table: &Table) -> Result<Arc<Version>, Status> {
-        table.latest(self.lake.as_ref()).await.map_err(|error| status(error.kind))
+        table
+            .latest(self.lake.as_ref())
+            .await
+            .map_err(|error| status(error.kind))
     }
 
     pub(crate) async fn version(&self, table: &Table, number: u64) -> Result<Arc<Version>, Status> {
-        self.lake.version(&table.name, &At::Version(number)).await.map_err(|error| status(error.kind))
+        self.lake
+            .version(&table.name, &At::Version(number))
+            .await
+            .map_err(|error| status(error.kind))
     }
 
     async fn schema_name(&self, id: u64) -> Result<String, Status> {
         let tables = self.tables().await?;
-        tables.into_iter().filter_map(|table| table.schema).find(|schema| schema_id(schema) == id).ok_or(Status::NFS3ERR_STALE)
+        tables
+            .into_iter()
+            .filter_map(|table| table.schema)
+            .find(|schema| schema_id(schema) == id)
+            .ok_or(Status::NFS3ERR_STALE)
     }
 
     /// The scratch folder behind a folder of the mount.
@@ -54,7 +64,10 @@ impl Mount {
             Node::Root => Folder::Mount(Vec::new()),
             Node::Schema(id) => Folder::Mount(vec![self.schema_name(*id).await?]),
             Node::Table(id) => Folder::Mount(scratch_folder(&self.table_at(*id).await?.name)),
-            Node::Scratch { inode, birth } => Folder::Scratch(Id { inode: *inode, birth: *birth }),
+            Node::Scratch { inode, birth } => Folder::Scratch(Id {
+                inode: *inode,
+                birth: *birth,
+            }),
             Node::Pinned { .. } => return Err(Status::NFS3ERR_ROFS),
             _ => return Err(Status::NFS3ERR_NOTDIR),
         })
@@ -62,12 +75,22 @@ impl Mount {
 
     fn node_of_folder(&self, folder: &Folder) -> Node {
         match folder {
-            Folder::Scratch(Id { inode, birth }) => Node::Scratch { inode: *inode, birth: *birth },
+            Folder::Scratch(Id { inode, birth }) => Node::Scratch {
+                inode: *inode,
+                birth: *birth,
+            },
             Folder::Mount(path) => match path.as_slice() {
                 [table] => {
-                    let name = TableName { schema: None, table: table.clone() };
+                    let name = TableName {
+                        schema: None,
+                        table: table.clone(),
+                    };
                     let id = super::handle::table_id(&name);
-                    if self.table(id).is_some() { Node::Table(id) } else { Node::Schema(schema_id(table)) }
+                    if self.table(id).is_some() {
+                        Node::Table(id)
+                    } else {
+                        Node::Schema(schema_id(table))
+                    }
                 }
                 [schema, table] => Node::Table(super::handle::table_id(&TableName {
                     schema: Some(schema.clone()),
@@ -86,7 +109,13 @@ impl Mount {
                 None => Node::Root,
             },
             Node::Scratch { inode, birth } => {
-                let folder = self.scratch.parent(Id { inode: *inode, birth: *birth }).await?;
+                let folder = self
+                    .scratch
+                    .parent(Id {
+                        inode: *inode,
+                        birth: *birth,
+                    })
+                    .await?;
                 self.node_of_folder(&folder)
             }
             _ => Node::Root,
@@ -114,10 +143,14 @@ impl Mount {
                     Top::Table(name) => return Ok(Node::Table(self.table_of(&name).id)),
                     Top::Schema(name) => return Ok(Node::Schema(schema_id(&name))),
                     Top::Pinned(name, at) => {
-                        let version = self.lake.version(&name, &at).await.map_err(|error| match status(error.kind) {
-                            Status::NFS3ERR_STALE => Status::NFS3ERR_NOENT,
-                            other => other,
-                        })?;
+                        let version =
+                            self.lake
+                                .version(&name, &at)
+                                .await
+                                .map_err(|error| match status(error.kind) {
+                                    Status::NFS3ERR_STALE => Status::NFS3ERR_NOENT,
+                                    other => other,
+                                })?;
                         return Ok(Node::Pinned {
                             table: self.table_of(&name).id,
                             version: version.number,
@@ -144,7 +177,10 @@ impl Mount {
                 let (table, version) = (*table, *version);
                 return match names::own(name) {
                     Own::Text(format) => Ok(Node::PinnedText { table, format, version }),
-                    Own::Definition => Ok(Node::Definition { table, version: version + 1 }),
+                    Own::Definition => Ok(Node::Definition {
+                        table,
+                        version: version + 1,
+                    }),
                     Own::Parquet(name) => {
                         let found = self.version(&*self.table_at(table).await?, version).await?;
                         data_node(table, &found, &name).ok_or(Status::NFS3ERR_NOENT)
@@ -163,7 +199,12 @@ impl Mount {
     }
 
     /// The object of a table's own that a name in its folder leads to.
-    pub(crate) async fn find_own(&self, table: &Arc<Table>, _client: &Client, name: &[u8]) -> Result<Option<Node>, Status> {
+    pub(crate) async fn find_own(
+        &self,
+        table: &Arc<Table>,
+        _client: &Client,
+        name: &[u8],
+    ) -> Result<Option<Node>, Status> {
         if let Some(handle) = self.alias(table, name) {
             return self.handles.decode(&handle).map(Some);
         }
@@ -172,13 +213,19 @@ impl Mount {
                 let latest = self.latest(table).await?;
                 let id = table.text(&latest, format);
                 let state = table.state.lock();
-                let away = state.detached.as_ref().is_some_and(|detached| detached.format == format && detached.loss == Loss::Renamed);
+                let away = state
+                    .detached
+                    .as_ref()
+                    .is_some_and(|detached| detached.format == format && detached.loss == Loss::Renamed);
                 if away && !state.is_made_anew(format) {
                     return Err(Status::NFS3ERR_NOENT);
                 }
                 Some(Node::Text(id))
             }
-            Own::Definition => Some(Node::Definition { table: table.id, version: LATEST }),
+            Own::Definition => Some(Node::Definition {
+                table: table.id,
+                version: LATEST,
+            }),
             Own::Errors if !table.state.lock().refusals.is_empty() => Some(Node::Errors(table.id)),
             Own::Rejected if table.state.lock().rejected.is_some() => Some(Node::Rejected(table.id)),
             Own::Parquet(name) => data_node(table.id, &*self.latest(table).await?, &name),
@@ -190,8 +237,16 @@ impl Mount {
     ///
     /// # Errors
     /// As [`Mount::find`].
-    pub(crate) async fn show(&self, client: &Client, folder: &Node, after: u64, limit: usize, with_objects: bool) -> Result<Listing, Status> {
-        let mut names: Vec<(Vec<u8>, Node)> = vec![(b".".to_vec(), *folder), (b"..".to_vec(), self.parent(folder).await?)];
+    pub(crate) async fn show(
+        &self,
+        client: &Client,
+        folder: &Node,
+        after: u64,
+        limit: usize,
+        with_objects: bool,
+    ) -> Result<Listing, Status> {
+        let mut names: Vec<(Vec<u8>, Node)> =
+            vec![(b".".to_vec(), *folder), (b"..".to_vec(), self.parent(folder).await?)];
         match folder {
             Node::Root | Node::Schema(_) => self.show_top(client, folder, &mut names).await?,
             Node::Table(id) => {
@@ -208,14 +263,39 @@ impl Mount {
                     }
                 }
                 show_data(table.id, &version, &mut names);
-                let aliases: Vec<_> = table.state.lock().aliases.iter().map(|(name, handle)| (name.clone(), handle.clone())).collect();
-                names.extend(aliases.into_iter().filter_map(|(name, handle)| Some((name, self.handles.decode(&handle).ok()?))));
+                let aliases: Vec<_> = table
+                    .state
+                    .lock()
+                    .aliases
+                    .iter()
+                    .map(|(name, handle)| (name.clone(), handle.clone()))
+                    .collect();
+                names.extend(
+                    aliases
+                        .into_iter()
+                        .filter_map(|(name, handle)| Some((name, self.handles.decode(&handle).ok()?))),
+                );
             }
             Node::Pinned { table, version } => {
                 let (table, number) = (*table, *version);
                 let version = self.version(&*self.table_at(table).await?, number).await?;
-                names.extend(TEXTS.map(|(name, format)| (name.into(), Node::PinnedText { table, format, version: number })));
-                names.push((DEFINITION.into(), Node::Definition { table, version: number + 1 }));
+                names.extend(TEXTS.map(|(name, format)| {
+                    (
+                        name.into(),
+                        Node::PinnedText {
+                            table,
+                            format,
+                            version: number,
+                        },
+                    )
+                }));
+                names.push((
+                    DEFINITION.into(),
+                    Node::Definition {
+                        table,
+                        version: number + 1,
+                    },
+                ));
                 show_data(table, &version, &mut names);
             }
             Node::Scratch { .. } => {}
@@ -255,7 +335,11 @@ impl Mount {
         let mut schemas: Vec<&String> = tables.iter().filter_map(|table| table.schema.as_ref()).collect();
         schemas.sort();
         schemas.dedup();
-        names.extend(schemas.into_iter().map(|schema| (schema.clone().into_bytes(), Node::Schema(schema_id(schema)))));
+        names.extend(
+            schemas
+                .into_iter()
+                .map(|schema| (schema.clone().into_bytes(), Node::Schema(schema_id(schema)))),
+        );
         names.push((DEFINITION.into(), Node::LakeDefinition));
         names.push((QUERY.into(), self.find(client, &Node::Root, QUERY.as_bytes()).await?));
         names.push((STATEMENTS.into(), Node::Statements));
@@ -263,8 +347,18 @@ impl Mount {
         Ok(())
     }
 
-    async fn page(&self, client: &Client, names: Vec<(Vec<u8>, Node)>, after: u64, limit: usize, with_objects: bool) -> Result<Listing, Status> {
-        let mut names: Vec<(u64, Vec<u8>, Node)> = names.into_iter().map(|(name, node)| (cookie(&name), name, node)).collect();
+    async fn page(
+        &self,
+        client: &Client,
+        names: Vec<(Vec<u8>, Node)>,
+        after: u64,
+        limit: usize,
+        with_objects: bool,
+    ) -> Result<Listing, Status> {
+        let mut names: Vec<(u64, Vec<u8>, Node)> = names
+            .into_iter()
+            .map(|(name, node)| (cookie(&name), name, node))
+            .collect();
         names.sort_unstable_by(|(a, a_name, _), (b, b_name, _)| (a, a_name).cmp(&(b, b_name)));
         names.dedup_by(|(_, a, _), (_, b, _)| a == b);
         let start = names.partition_point(|(cookie, _, _)| *cookie <= after);
@@ -272,7 +366,11 @@ impl Mount {
         let end = start + page.len() >= names.len();
         let mut entries = Vec::with_capacity(page.len());
         for (cookie, name, node) in page {
-            let object = if with_objects { self.cheap_object(client, node).await } else { None };
+            let object = if with_objects {
+                self.cheap_object(client, node).await
+            } else {
+                None
+            };
             let id = match node {
                 Node::Scratch { inode, .. } => crate::scratch::file_id(*inode),
                 node => super::handle::file_id(node),
@@ -321,11 +419,17 @@ impl Mount {
                 self.latest(&table).await?;
                 table.state.lock().folder_time()
             }
-            Node::Pinned { table, version } => version_time(&*self.version(&*self.table_at(*table).await?, *version).await?),
+            Node::Pinned { table, version } => {
+                version_time(&*self.version(&*self.table_at(*table).await?, *version).await?)
+            }
             _ => time(self.started),
         };
         let behind = behind.map(|attributes| attributes.mtime).unwrap_or_default();
-        let later = if (behind.seconds, behind.nseconds) > (own.seconds, own.nseconds) { behind } else { own };
+        let later = if (behind.seconds, behind.nseconds) > (own.seconds, own.nseconds) {
+            behind
+        } else {
+            own
+        };
         Ok(self.folder_attributes(node, later, !matches!(node, Node::Pinned { .. })))
     }
 }

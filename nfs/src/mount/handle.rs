@@ -120,7 +120,14 @@ fn parts(node: &Node) -> Bytes {
         Node::Schema(schema) => (1, 0, 0, schema, 0, 0),
         Node::Table(table) => (2, 0, 0, table, 0, 0),
         Node::Pinned { table, version } => (3, 0, 0, table, 0, version),
-        Node::Text(text) => (4, format_code(text.format), text.turn, text.table, text.incarnation, text.version),
+        Node::Text(text) => (
+            4,
+            format_code(text.format),
+            text.turn,
+            text.table,
+            text.incarnation,
+            text.version,
+        ),
         Node::PinnedText { table, format, version } => (5, format_code(format), 0, table, 0, version),
         Node::Definition { table, version } => (6, 0, 0, table, 0, version),
         Node::Data { table, version, file } => (7, 0, 0, table, file, version),
@@ -168,10 +175,24 @@ fn node(key: u64, handle: &[u8]) -> Option<Node> {
         1 => Node::Schema(a),
         2 => Node::Table(a),
         3 => Node::Pinned { table: a, version: c },
-        4 => Node::Text(TextId { table: a, incarnation: b, format, version: c, turn }),
-        5 => Node::PinnedText { table: a, format, version: c },
+        4 => Node::Text(TextId {
+            table: a,
+            incarnation: b,
+            format,
+            version: c,
+            turn,
+        }),
+        5 => Node::PinnedText {
+            table: a,
+            format,
+            version: c,
+        },
         6 => Node::Definition { table: a, version: c },
-        7 => Node::Data { table: a, version: c, file: b },
+        7 => Node::Data {
+            table: a,
+            version: c,
+            file: b,
+        },
         8 => Node::Errors(a),
         9 => Node::Rejected(a),
         10 => Node::LakeDefinition,
@@ -193,8 +214,18 @@ mod tests {
         let nodes = [
             Node::Root,
             Node::Table(3),
-            Node::Text(TextId { table: 1, incarnation: 2, format: Format::JsonLines, version: 9, turn: 4 }),
-            Node::Data { table: 1, version: 2, file: 3 },
+            Node::Text(TextId {
+                table: 1,
+                incarnation: 2,
+                format: Format::JsonLines,
+                version: 9,
+                turn: 4,
+            }),
+            Node::Data {
+                table: 1,
+                version: 2,
+                file: 3,
+            },
             Node::Scratch { inode: 5, birth: 6 },
             Node::Query(8),
         ];
@@ -202,7 +233,10 @@ mod tests {
             let handle = handles.encode(&node);
             assert_eq!(handles.decode(&handle), Ok(node));
             assert_eq!(Handles::new(8).decode(&handle), Err(Status::NFS3ERR_BADHANDLE));
-            assert_eq!(handles.decode(&Handle(handle.0.slice(1..))), Err(Status::NFS3ERR_BADHANDLE));
+            assert_eq!(
+                handles.decode(&Handle(handle.0.slice(1..))),
+                Err(Status::NFS3ERR_BADHANDLE)
+            );
         }
     }
 }

@@ -114,7 +114,12 @@ impl Mount {
     ///
     /// # Errors
     /// Where the state folder cannot be used, or belongs to another running server.
-    pub async fn open(lake: Arc<dyn Lake>, renderer: Arc<Renderer>, scratch: Scratch, options: Options) -> std::io::Result<Arc<Self>> {
+    pub async fn open(
+        lake: Arc<dyn Lake>,
+        renderer: Arc<Renderer>,
+        scratch: Scratch,
+        options: Options,
+    ) -> std::io::Result<Arc<Self>> {
         let (key, verifier) = recover::keys(&options.state)?;
         let mount = Arc::new(Self {
             lake,
@@ -149,7 +154,10 @@ impl Mount {
     fn table_of(&self, name: &TableName) -> Arc<Table> {
         let id = table_id(name);
         let mut tables = self.tables.lock();
-        tables.entry(id).or_insert_with(|| Arc::new(Table::new(id, name.clone()))).clone()
+        tables
+            .entry(id)
+            .or_insert_with(|| Arc::new(Table::new(id, name.clone())))
+            .clone()
     }
 
     /// The table of a handle.

@@ -4,7 +4,11 @@ use crate::lake::{At, TableName};
 use crate::render::Format;
 
 /// The file of a table's rows, in each format.
-pub(crate) const TEXTS: [(&str, Format); 3] = [("data.csv", Format::Csv), ("data.jsonl", Format::JsonLines), ("data.json", Format::Json)];
+pub(crate) const TEXTS: [(&str, Format); 3] = [
+    ("data.csv", Format::Csv),
+    ("data.jsonl", Format::JsonLines),
+    ("data.json", Format::Json),
+];
 /// The definition of a table, or of all tables.
 pub(crate) const DEFINITION: &str = "schema.sql";
 /// Why edits were refused.
@@ -44,7 +48,9 @@ pub(crate) enum Own {
 
 /// What a name at the root (`schema` is none) or in a schema's folder stands for.
 pub(crate) fn top(tables: &[TableName], schema: Option<&str>, name: &[u8]) -> Top {
-    let Ok(name) = std::str::from_utf8(name) else { return Top::Other };
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Top::Other;
+    };
     let table = |table: &str| TableName {
         schema: schema.map(str::to_string),
         table: table.to_string(),
@@ -59,7 +65,9 @@ pub(crate) fn top(tables: &[TableName], schema: Option<&str>, name: &[u8]) -> To
             QUERY => return Top::Query,
             STATEMENTS => return Top::Statements,
             STATUS => return Top::Status,
-            _ if tables.iter().any(|table| table.schema.as_deref() == Some(name)) => return Top::Schema(name.to_string()),
+            _ if tables.iter().any(|table| table.schema.as_deref() == Some(name)) => {
+                return Top::Schema(name.to_string());
+            }
             _ => {}
         }
     }
@@ -82,7 +90,9 @@ fn pinned(text: &str) -> Option<At> {
 
 /// What a name in a table's folder stands for.
 pub(crate) fn own(name: &[u8]) -> Own {
-    let Ok(name) = std::str::from_utf8(name) else { return Own::Other };
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Own::Other;
+    };
     if let Some(&(_, format)) = TEXTS.iter().find(|(text, _)| *text == name) {
         return Own::Text(format);
     }
@@ -120,8 +130,14 @@ mod tests {
         };
         let tables = [name(None, "orders"), name(None, "a@v1"), name(Some("sales"), "t")];
         assert_eq!(top(&tables, None, b"orders"), Top::Table(name(None, "orders")));
-        assert_eq!(top(&tables, None, b"orders@v3"), Top::Pinned(name(None, "orders"), At::Version(3)));
-        assert_eq!(top(&tables, None, b"orders@20261122"), Top::Pinned(name(None, "orders"), At::Time("20261122".into())));
+        assert_eq!(
+            top(&tables, None, b"orders@v3"),
+            Top::Pinned(name(None, "orders"), At::Version(3))
+        );
+        assert_eq!(
+            top(&tables, None, b"orders@20261122"),
+            Top::Pinned(name(None, "orders"), At::Time("20261122".into()))
+        );
         assert_eq!(top(&tables, None, b"a@v1"), Top::Table(name(None, "a@v1")));
         assert_eq!(top(&tables, None, b"orders@x"), Top::Other);
         assert_eq!(top(&tables, None, b"sales"), Top::Schema("sales".into()));

@@ -38,7 +38,9 @@ pub(crate) struct Query {
 
 impl Query {
     pub(crate) fn size(&self) -> u64 {
-        self.statement.as_ref().map_or(self.size, |statement| statement.len() as u64)
+        self.statement
+            .as_ref()
+            .map_or(self.size, |statement| statement.len() as u64)
     }
 
     fn touch(&mut self) {
@@ -53,7 +55,9 @@ impl Query {
         let length = usize::try_from(end.saturating_sub(offset)).unwrap_or_default();
         if let Some(statement) = &self.statement {
             let start = usize::try_from(offset).unwrap_or(usize::MAX);
-            return Ok(Bytes::copy_from_slice(statement.get(start..start + length).unwrap_or_default()));
+            return Ok(Bytes::copy_from_slice(
+                statement.get(start..start + length).unwrap_or_default(),
+            ));
         }
         let mut bytes = vec![0; length];
         if length > 0 {
@@ -67,7 +71,10 @@ impl Mount {
     pub(crate) fn query(&self, client: &Client) -> Arc<AsyncMutex<Query>> {
         let mut queries = self.queries.lock();
         let query = queries.entry(client.clone()).or_insert_with(|| {
-            let result = self.options.state.join(format!("query-{:016x}", super::handle::text_id(&client.0)));
+            let result = self
+                .options
+                .state
+                .join(format!("query-{:016x}", super::handle::text_id(&client.0)));
             let _ = std::fs::remove_file(&result);
             Arc::new(AsyncMutex::new(Query {
                 turn: 0,
@@ -85,7 +92,10 @@ impl Mount {
     pub(crate) async fn resize_query(&self, client: &Client, size: u64) -> Result<(), Status> {
         let query = self.query(client);
         let mut query = query.lock().await;
-        let size = usize::try_from(size).ok().filter(|size| *size <= LONGEST).ok_or(Status::NFS3ERR_FBIG)?;
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|size| *size <= LONGEST)
+            .ok_or(Status::NFS3ERR_FBIG)?;
         let mut statement = query.statement.take().unwrap_or_default();
         statement.resize(size, b' ');
         query.statement = Some(statement);
@@ -97,12 +107,22 @@ impl Mount {
     ///
     /// # Errors
     /// `NFS3ERR_FBIG` for a statement beyond 16 MiB; as the statement's, whose text then stands in the file.
-    pub(crate) async fn write_query(&self, client: &Client, author: &Author, offset: u64, data: &[u8], stable: bool) -> Result<(), Status> {
+    pub(crate) async fn write_query(
+        &self,
+        client: &Client,
+        author: &Author,
+        offset: u64,
+        data: &[u8],
+        stable: bool,
+    ) -> Result<(), Status> {
         let shared = self.query(client);
         {
             let mut query = shared.lock().await;
             let start = usize::try_from(offset).map_err(|_| Status::NFS3ERR_FBIG)?;
-            let end = start.checked_add(data.len()).filter(|end| *end <= LONGEST).ok_or(Status::NFS3ERR_FBIG)?;
+            let end = start
+                .checked_add(data.len())
+                .filter(|end| *end <= LONGEST)
+                .ok_or(Status::NFS3ERR_FBIG)?;
             let mut statement = query.statement.take().unwrap_or_default();
             if statement.len() < end {
                 statement.resize(end, b' ');
@@ -114,7 +134,11 @@ impl Mount {
             query.writes += 1;
             query.touch();
         }
-        if stable { self.run_query(client, author).await } else { Ok(()) }
+        if stable {
+            self.run_query(client, author).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Runs the statement that was written, if one was.
@@ -129,7 +153,9 @@ impl Mount {
         if query.writes != writes {
             return Ok(());
         }
-        let Some(statement) = query.statement.clone() else { return Ok(()) };
+        let Some(statement) = query.statement.clone() else {
+            return Ok(());
+        };
         let text = String::from_utf8_lossy(&statement).trim().to_string();
         if text.is_empty() {
             return Ok(());
@@ -163,7 +189,9 @@ impl Mount {
         file.write_all(&csv_header(&rows.schema)).map_err(disk)?;
         while let Some(batch) = rows.batches.try_next().await? {
             let text = csv_rows(&batch)?;
-            file = blocking(move || file.write_all(&text).map(|()| file)).await.map_err(disk)?;
+            file = blocking(move || file.write_all(&text).map(|()| file))
+                .await
+                .map_err(disk)?;
         }
         file.flush().map_err(disk)?;
         Ok(std::fs::metadata(&path).map_err(disk)?.len())

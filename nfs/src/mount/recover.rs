@@ -45,11 +45,16 @@ impl Mount {
     /// Goes on with what a crash interrupted: texts that are whole become statements, unless they did so before; others are kept beside their table.
     pub(crate) async fn recover(&self) {
         let folder = self.sessions_folder();
-        let Ok(entries) = std::fs::read_dir(&folder) else { return };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            return;
+        };
         let mut known = HashSet::new();
         let mut others = Vec::new();
         for path in entries.flatten().map(|entry| entry.path()) {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
             let Ok(bytes) = std::fs::read(&path) else { continue };
             if name.ends_with(".json")
                 && let Ok(journal) = serde_json::from_slice::<Journal>(&bytes)
@@ -86,7 +91,9 @@ impl Mount {
                 table.state.lock().sessions.insert((text, client), shared.clone());
                 match self.boundary(&table, &shared, Moment::Silence).await {
                     Outcome::Settled => tracing::info!(table = %name.table, "an interrupted edit is applied"),
-                    Outcome::Refused(refusal) => tracing::warn!(table = %name.table, "an interrupted edit is refused: {}", refusal.reason),
+                    Outcome::Refused(refusal) => {
+                        tracing::warn!(table = %name.table, "an interrupted edit is refused: {}", refusal.reason)
+                    }
                     Outcome::Kept => {
                         self.set_aside(&name, id, spool).await;
                         self.end(&table, &shared).await;
@@ -115,7 +122,8 @@ impl Mount {
         let latest = table.latest(self.lake.as_ref()).await?;
         let text = table.text(&latest, format);
         let client = Client(journal.client.clone());
-        let session = Session::reopen(&self.sessions_folder(), journal, text, base, rendering).map_err(super::session::disk)?;
+        let session =
+            Session::reopen(&self.sessions_folder(), journal, text, base, rendering).map_err(super::session::disk)?;
         Ok((text, client, session))
     }
 
@@ -123,7 +131,10 @@ impl Mount {
     async fn set_aside(&self, name: &TableName, id: uuid::Uuid, spool: PathBuf) {
         let short: String = id.simple().to_string().chars().take(8).collect();
         let folder = Folder::Mount(scratch_folder(name));
-        let adopted = self.scratch.adopt(spool, &folder, format!("data.csv.pending-{short}").as_bytes(), None).await;
+        let adopted = self
+            .scratch
+            .adopt(spool, &folder, format!("data.csv.pending-{short}").as_bytes(), None)
+            .await;
         if let Err(status) = adopted.result {
             tracing::warn!(table = %name.table, "an interrupted edit cannot be kept: {status}");
         }
@@ -157,9 +168,19 @@ impl Mount {
     pub(crate) async fn record(&self, sql: &str, version: &Version, rows: u64, by: &By) {
         let time = humantime::format_rfc3339_millis(std::time::SystemTime::now());
         let table = statement::table(&version.name);
-        let line = format!("-- {time} {table} version {} by {}, {rows} rows\n{sql};\n", version.number, by.author.client);
+        let line = format!(
+            "-- {time} {table} version {} by {}, {rows} rows\n{sql};\n",
+            version.number, by.author.client
+        );
         let path = self.statements_path();
-        let written = super::session::blocking(move || std::fs::File::options().create(true).append(true).open(path)?.write_all(line.as_bytes())).await;
+        let written = super::session::blocking(move || {
+            std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(path)?
+                .write_all(line.as_bytes())
+        })
+        .await;
         if let Err(error) = written {
             tracing::warn!("a statement is not noted: {error}");
         }
@@ -172,5 +193,9 @@ impl Mount {
 
 /// Where a table's scratch files are.
 pub(crate) fn scratch_folder(name: &TableName) -> Vec<String> {
-    name.schema.iter().chain(std::iter::once(&name.table)).cloned().collect()
+    name.schema
+        .iter()
+        .chain(std::iter::once(&name.table))
+        .cloned()
+        .collect()
 }

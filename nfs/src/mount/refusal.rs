@@ -56,12 +56,22 @@ pub(crate) fn io_status(error: &std::io::Error) -> Status {
 /// The words of a statement's failure, with its lines as the user counts them: `line_of` turns a line of the edit's file into one of the user's text.
 pub(crate) fn explained(message: &str, file: &std::path::Path, line_of: impl Fn(u64) -> Option<u64>) -> String {
     let name = file.display().to_string();
-    let short = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let short = file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     for name in [name.as_str(), short.as_str()] {
-        let Some((before, after)) = message.split_once(&format!("{name}, line ")) else { continue };
+        let Some((before, after)) = message.split_once(&format!("{name}, line ")) else {
+            continue;
+        };
         let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-        let Some(line) = digits.parse().ok().and_then(&line_of) else { continue };
-        let before = before.rsplit_once('/').filter(|_| name == short).map_or(before, |(before, _)| before.trim_end_matches(|sign: char| sign != ' '));
+        let Some(line) = digits.parse().ok().and_then(&line_of) else {
+            continue;
+        };
+        let before = before
+            .rsplit_once('/')
+            .filter(|_| name == short)
+            .map_or(before, |(before, _)| before.trim_end_matches(|sign: char| sign != ' '));
         return format!("{before}line {line}{}", after.get(digits.len()..).unwrap_or_default());
     }
     message.to_string()
@@ -76,8 +86,21 @@ mod tests {
     fn lines_are_those_of_the_user() {
         let file = Path::new("/state/sessions/a.csv");
         let line = |line: u64| Some(line + 10);
-        assert_eq!(explained("/state/sessions/a.csv, line 3, column v: \"x\" is not an INT", file, line), "line 13, column v: \"x\" is not an INT");
-        assert_eq!(explained("a.csv, line 3: 2 fields where 3 are expected", file, line), "line 13: 2 fields where 3 are expected");
-        assert_eq!(explained("column v must not be NULL", file, line), "column v must not be NULL");
+        assert_eq!(
+            explained(
+                "/state/sessions/a.csv, line 3, column v: \"x\" is not an INT",
+                file,
+                line
+            ),
+            "line 13, column v: \"x\" is not an INT"
+        );
+        assert_eq!(
+            explained("a.csv, line 3: 2 fields where 3 are expected", file, line),
+            "line 13: 2 fields where 3 are expected"
+        );
+        assert_eq!(
+            explained("column v must not be NULL", file, line),
+            "column v must not be NULL"
+        );
     }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use nfs3_types::nfs3::{
-    ACCESS3_DELETE, ACCESS3_EXECUTE, ACCESS3_EXTEND, ACCESS3_LOOKUP, ACCESS3_MODIFY, ACCESS3_READ, Nfs3Option, createhow3, fattr3, nfstime3, sattr3, set_atime,
-    set_mtime, stable_how,
+    ACCESS3_DELETE, ACCESS3_EXECUTE, ACCESS3_EXTEND, ACCESS3_LOOKUP, ACCESS3_MODIFY, ACCESS3_READ, Nfs3Option,
+    createhow3, fattr3, nfstime3, sattr3, set_atime, set_mtime, stable_how,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -21,7 +21,9 @@ use super::refusal::{io_status, status};
 use super::session::Session;
 use super::table::{Client, Loss, Table, version_time};
 use super::{Became, Mount, statement};
-use crate::file_system::{Caller, Effect, FileSystem, Handle, Limits, Listing, Object, ReadPart, Space, Status, Written};
+use crate::file_system::{
+    Caller, Effect, FileSystem, Handle, Limits, Listing, Object, ReadPart, Space, Status, Written,
+};
 use crate::lake::{Author, Version};
 use crate::render::Rendering;
 use crate::scratch::{Id, granted};
@@ -40,7 +42,11 @@ pub(crate) enum Content {
 }
 
 pub(crate) fn author(caller: &Caller) -> Author {
-    let machine = if caller.machine.is_empty() { caller.address.ip().to_string() } else { caller.machine.clone() };
+    let machine = if caller.machine.is_empty() {
+        caller.address.ip().to_string()
+    } else {
+        caller.machine.clone()
+    };
     Author {
         user: None,
         client: format!("{}@{machine}", caller.uid),
@@ -49,7 +55,11 @@ pub(crate) fn author(caller: &Caller) -> Author {
 
 impl Mount {
     /// The rendering of a version, begun where it is not there yet; it goes on also when the caller stops waiting.
-    pub(crate) async fn rendering(&self, version: &Arc<Version>, format: crate::render::Format) -> Result<Arc<Rendering>, Status> {
+    pub(crate) async fn rendering(
+        &self,
+        version: &Arc<Version>,
+        format: crate::render::Format,
+    ) -> Result<Arc<Rendering>, Status> {
         let (renderer, version) = (self.renderer.clone(), version.clone());
         let opening = tokio::spawn(async move { renderer.open(version, format).await });
         match tokio::time::timeout(FIRST_RENDERING, opening).await {
@@ -61,7 +71,10 @@ impl Mount {
 
     pub(crate) async fn content(&self, client: &Client, id: &TextId) -> Result<Content, Status> {
         let table = self.table_at(id.table).await?;
-        let version = table.shown(self.lake.as_ref(), id, client).await.map_err(|error| status(error.kind))?;
+        let version = table
+            .shown(self.lake.as_ref(), id, client)
+            .await
+            .map_err(|error| status(error.kind))?;
         if text_id(&version.id) != id.incarnation {
             return Err(Status::NFS3ERR_STALE);
         }
@@ -74,7 +87,10 @@ impl Mount {
         let blank = {
             let current = table.text(&version, id.format);
             let state = table.state.lock();
-            state.detached.clone().filter(|detached| detached.loss == Loss::Removed && current == *id)
+            state
+                .detached
+                .clone()
+                .filter(|detached| detached.loss == Loss::Removed && current == *id)
         };
         if let Some(detached) = blank {
             let rendering = self.rendering(&detached.base, id.format).await?;
@@ -96,7 +112,11 @@ impl Mount {
             }
             Node::Data { table, version, file } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
-                let file = version.files.iter().find(|known| text_id(&known.path) == *file).ok_or(Status::NFS3ERR_STALE)?;
+                let file = version
+                    .files
+                    .iter()
+                    .find(|known| text_id(&known.path) == *file)
+                    .ok_or(Status::NFS3ERR_STALE)?;
                 self.file_attributes(node, file.size, version_time(&version), false)
             }
             Node::Query(_) => {
@@ -108,9 +128,19 @@ impl Mount {
                 if let Some(became) = self.became(*inode, *birth) {
                     return self.stat_became(client, node, became).await;
                 }
-                self.scratch.attributes(Id { inode: *inode, birth: *birth }).await?
+                self.scratch
+                    .attributes(Id {
+                        inode: *inode,
+                        birth: *birth,
+                    })
+                    .await?
             }
-            Node::Definition { .. } | Node::Errors(_) | Node::Rejected(_) | Node::LakeDefinition | Node::Statements | Node::Status => {
+            Node::Definition { .. }
+            | Node::Errors(_)
+            | Node::Rejected(_)
+            | Node::LakeDefinition
+            | Node::Statements
+            | Node::Status => {
                 let (bytes, time) = self.small(node).await?;
                 self.file_attributes(node, bytes.len() as u64, time, false)
             }
@@ -133,7 +163,11 @@ impl Mount {
                 self.tell(id, client, size);
                 let folder = self.table_at(id.table).await?.state.lock().folder_time();
                 let shown = version_time(&version);
-                let later = if (folder.seconds, folder.nseconds) > (shown.seconds, shown.nseconds) { folder } else { shown };
+                let later = if (folder.seconds, folder.nseconds) > (shown.seconds, shown.nseconds) {
+                    folder
+                } else {
+                    shown
+                };
                 self.file_attributes(node, size, later, writable)
             }
         })
@@ -183,7 +217,12 @@ impl Mount {
     }
 
     /// The session of a client's edit, begun where there is none.
-    async fn session(&self, caller: &Caller, client: &Client, id: &TextId) -> Result<(Arc<Table>, Arc<AsyncMutex<Session>>), Status> {
+    async fn session(
+        &self,
+        caller: &Caller,
+        client: &Client,
+        id: &TextId,
+    ) -> Result<(Arc<Table>, Arc<AsyncMutex<Session>>), Status> {
         if !is_writable(id.format) || self.options.read_only {
             return Err(Status::NFS3ERR_ROFS);
         }
@@ -194,7 +233,14 @@ impl Mount {
             Content::Blank(version, rendering) => (version, rendering, true),
         };
         let header = rendering.header().clone();
-        let session = Session::new(&self.sessions_folder(), *id, client.clone(), author(caller), version, rendering);
+        let session = Session::new(
+            &self.sessions_folder(),
+            *id,
+            client.clone(),
+            author(caller),
+            version,
+            rendering,
+        );
         let mut session = session.map_err(|error| io_status(&error))?;
         if blank {
             session.resize(0).map_err(|error| io_status(&error))?;
@@ -209,14 +255,24 @@ impl Mount {
         Ok((table, shared))
     }
 
-    async fn write_text(&self, caller: &Caller, id: &TextId, offset: u64, data: Bytes, stable: stable_how) -> Result<Written, Status> {
+    async fn write_text(
+        &self,
+        caller: &Caller,
+        id: &TextId,
+        offset: u64,
+        data: Bytes,
+        stable: stable_how,
+    ) -> Result<Written, Status> {
         let client = Client::of(caller);
         let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let (table, shared) = self.session(caller, &client, id).await?;
         let written = shared.lock().await.write(offset, data).await;
         written.map_err(|error| io_status(&error))?;
         if stable == stable_how::UNSTABLE {
-            return Ok(Written { count, committed: stable });
+            return Ok(Written {
+                count,
+                committed: stable,
+            });
         }
         match self.boundary(&table, &shared, Moment::Perhaps).await {
             Outcome::Settled | Outcome::Kept => Ok(Written {
@@ -301,7 +357,11 @@ impl Mount {
                 let nothing = matches!(changes.size, Nfs3Option::None)
                     && matches!(changes.atime, set_atime::DONT_CHANGE)
                     && matches!(changes.mtime, set_mtime::DONT_CHANGE);
-                if nothing { Err(Status::NFS3ERR_PERM) } else { Err(Status::NFS3ERR_ROFS) }
+                if nothing {
+                    Err(Status::NFS3ERR_PERM)
+                } else {
+                    Err(Status::NFS3ERR_ROFS)
+                }
             }
         }
     }
@@ -322,7 +382,10 @@ impl Mount {
                     Ok(part(data, session.size))
                 }
                 Content::Rows(_, rendering) => {
-                    let data = rendering.read(offset, length).await.map_err(|error| status(error.kind))?;
+                    let data = rendering
+                        .read(offset, length)
+                        .await
+                        .map_err(|error| status(error.kind))?;
                     Ok(part(data, rendering.size()))
                 }
                 Content::Blank(_, rendering) => Ok(slice(rendering.header(), offset, length)),
@@ -330,17 +393,27 @@ impl Mount {
             Node::PinnedText { table, format, version } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
                 let rendering = self.rendering(&version, *format).await?;
-                let data = rendering.read(offset, length).await.map_err(|error| status(error.kind))?;
+                let data = rendering
+                    .read(offset, length)
+                    .await
+                    .map_err(|error| status(error.kind))?;
                 Ok(part(data, rendering.size()))
             }
             Node::Data { table, version, file } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
-                let file = version.files.iter().find(|known| text_id(&known.path) == *file).ok_or(Status::NFS3ERR_STALE)?;
+                let file = version
+                    .files
+                    .iter()
+                    .find(|known| text_id(&known.path) == *file)
+                    .ok_or(Status::NFS3ERR_STALE)?;
                 let end = file.size.min(offset.saturating_add(length as u64));
                 let data = if offset >= end {
                     Bytes::new()
                 } else {
-                    self.lake.bytes(&version, file, offset..end).await.map_err(|error| status(error.kind))?
+                    self.lake
+                        .bytes(&version, file, offset..end)
+                        .await
+                        .map_err(|error| status(error.kind))?
                 };
                 Ok(part(data, file.size))
             }
@@ -352,7 +425,18 @@ impl Mount {
                 let data = query.read(offset, length).map_err(|error| io_status(&error))?;
                 Ok(part(data, query.size()))
             }
-            Node::Scratch { inode, birth } => self.scratch.read(Id { inode: *inode, birth: *birth }, offset, count).await,
+            Node::Scratch { inode, birth } => {
+                self.scratch
+                    .read(
+                        Id {
+                            inode: *inode,
+                            birth: *birth,
+                        },
+                        offset,
+                        count,
+                    )
+                    .await
+            }
             Node::Root | Node::Schema(_) | Node::Table(_) | Node::Pinned { .. } => Err(Status::NFS3ERR_ISDIR),
             node => {
                 let (bytes, _) = self.small(node).await?;
@@ -394,7 +478,10 @@ impl Mount {
                 let mut text = String::new();
                 for refused in &state.refusals {
                     let at = humantime::format_rfc3339_millis(refused.time);
-                    text.push_str(&format!("{at} {} {} of version {}: {}\n", refused.client, refused.operation, refused.version, refused.reason));
+                    text.push_str(&format!(
+                        "{at} {} {} of version {}: {}\n",
+                        refused.client, refused.operation, refused.version, refused.reason
+                    ));
                 }
                 Ok((text.into(), state.folder_time()))
             }
@@ -412,11 +499,17 @@ impl Mount {
     async fn local(&self, path: std::path::PathBuf) -> Result<(Bytes, nfstime3), Status> {
         let read = super::session::blocking(move || match std::fs::read(&path) {
             Ok(bytes) => Ok((Bytes::from(bytes), std::fs::metadata(&path)?.modified()?)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok((Bytes::new(), std::time::SystemTime::UNIX_EPOCH)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok((Bytes::new(), std::time::SystemTime::UNIX_EPOCH))
+            }
             Err(error) => Err(error),
         });
         let (bytes, changed) = read.await.map_err(|error| io_status(&error))?;
-        let changed = if bytes.is_empty() { time(self.started) } else { time(changed) };
+        let changed = if bytes.is_empty() {
+            time(self.started)
+        } else {
+            time(changed)
+        };
         Ok((bytes, changed))
     }
 
@@ -479,7 +572,12 @@ impl Mount {
     }
 
     /// An effect on a folder of the mount, with the folder's attributes around it.
-    async fn around<T>(&self, client: &Client, folder: &Node, work: impl Future<Output = Result<T, Status>>) -> Effect<T> {
+    async fn around<T>(
+        &self,
+        client: &Client,
+        folder: &Node,
+        work: impl Future<Output = Result<T, Status>>,
+    ) -> Effect<T> {
         let earlier = self.stat(client, folder).await.ok();
         let result = work.await;
         Effect {
@@ -548,7 +646,9 @@ impl Mount {
                     if !is_writable(text.format) || self.options.read_only {
                         return Err(Status::NFS3ERR_ROFS);
                     }
-                    return self.detach(&table, text.format, Loss::Removed, &client, &author(caller), None).await;
+                    return self
+                        .detach(&table, text.format, Loss::Removed, &client, &author(caller), None)
+                        .await;
                 }
                 Some(Node::Errors(_)) => {
                     let mut state = table.state.lock();
@@ -617,9 +717,22 @@ impl Mount {
                 if self.options.read_only {
                     return Err(Status::NFS3ERR_ROFS);
                 }
-                return self.replace_by(caller, &table, format, Id { inode: *inode, birth: *birth }).await;
+                return self
+                    .replace_by(
+                        caller,
+                        &table,
+                        format,
+                        Id {
+                            inode: *inode,
+                            birth: *birth,
+                        },
+                    )
+                    .await;
             }
-            if matches!(names::own(to.1), Own::Text(_) | Own::Definition | Own::Errors | Own::Rejected) {
+            if matches!(
+                names::own(to.1),
+                Own::Text(_) | Own::Definition | Own::Errors | Own::Rejected
+            ) {
                 return Err(Status::NFS3ERR_PERM);
             }
         }
@@ -633,7 +746,8 @@ impl Mount {
                 {
                     return Err(status);
                 }
-                self.detach(&table, id.format, Loss::Renamed, &client, &author(caller), Some(to.1)).await
+                self.detach(&table, id.format, Loss::Renamed, &client, &author(caller), Some(to.1))
+                    .await
             }
             Node::Table(id) => self.rename_table(caller, id, from, to).await,
             Node::Scratch { .. } => {
@@ -680,7 +794,10 @@ impl FileSystem for Mount {
     async fn mount(&self, caller: &Caller, path: &str) -> Result<Handle, Status> {
         let client = Client::of(caller);
         let path = path.trim_matches('/');
-        let path = path.strip_prefix("share").filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
+        let path = path
+            .strip_prefix("share")
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            .unwrap_or(path);
         let mut node = Node::Root;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             node = self.find(&client, &node, name.as_bytes()).await?;
@@ -695,7 +812,13 @@ impl FileSystem for Mount {
         self.stat(&Client::of(caller), &self.handles.decode(object)?).await
     }
 
-    async fn set_attributes(&self, caller: &Caller, object: &Handle, changes: sattr3, guard: Option<nfstime3>) -> Effect<()> {
+    async fn set_attributes(
+        &self,
+        caller: &Caller,
+        object: &Handle,
+        changes: sattr3,
+        guard: Option<nfstime3>,
+    ) -> Effect<()> {
         let client = Client::of(caller);
         let node = match self.node(object).await {
             Ok(node) => node,
@@ -707,13 +830,22 @@ impl FileSystem for Mount {
             if effect.result.is_ok()
                 && let Err(status) = self.created(caller, id, Moment::Done).await
             {
-                return Effect { result: Err(status), ..effect };
+                return Effect {
+                    result: Err(status),
+                    ..effect
+                };
             }
             return effect;
         }
         let earlier = self.stat(&client, &node).await.ok();
-        let stale = guard.zip(earlier.as_ref()).is_some_and(|(guard, now)| guard != now.ctime);
-        let result = if stale { Err(Status::NFS3ERR_NOT_SYNC) } else { self.set(caller, &node, &changes).await };
+        let stale = guard
+            .zip(earlier.as_ref())
+            .is_some_and(|(guard, now)| guard != now.ctime);
+        let result = if stale {
+            Err(Status::NFS3ERR_NOT_SYNC)
+        } else {
+            self.set(caller, &node, &changes).await
+        };
         Effect {
             result,
             before: earlier.as_ref().map(before),
@@ -740,7 +872,11 @@ impl FileSystem for Mount {
             ACCESS3_READ | ACCESS3_MODIFY | ACCESS3_EXTEND
         };
         let writable = attributes.mode & 0o222 != 0;
-        let all = if writable { all } else { all & !(ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_DELETE) };
+        let all = if writable {
+            all
+        } else {
+            all & !(ACCESS3_MODIFY | ACCESS3_EXTEND | ACCESS3_DELETE)
+        };
         Ok((wanted & all, attributes))
     }
 
@@ -756,7 +892,14 @@ impl FileSystem for Mount {
         self.read_node(caller, &node, offset, count).await
     }
 
-    async fn write(&self, caller: &Caller, file: &Handle, offset: u64, data: Bytes, stable: stable_how) -> Effect<Written> {
+    async fn write(
+        &self,
+        caller: &Caller,
+        file: &Handle,
+        offset: u64,
+        data: Bytes,
+        stable: stable_how,
+    ) -> Effect<Written> {
         let client = Client::of(caller);
         let node = match self.node(file).await {
             Ok(node) => node,
@@ -769,7 +912,10 @@ impl FileSystem for Mount {
                 && stable != stable_how::UNSTABLE
                 && let Err(status) = self.created(caller, id, Moment::Perhaps).await
             {
-                return Effect { result: Err(status), ..effect };
+                return Effect {
+                    result: Err(status),
+                    ..effect
+                };
             }
             return effect;
         }
@@ -782,7 +928,11 @@ impl FileSystem for Mount {
                 let written = self.write_query(&client, &author(caller), offset, &data, stable).await;
                 written.map(|()| Written {
                     count,
-                    committed: if stable { stable_how::FILE_SYNC } else { stable_how::UNSTABLE },
+                    committed: if stable {
+                        stable_how::FILE_SYNC
+                    } else {
+                        stable_how::UNSTABLE
+                    },
                 })
             }
             Node::Root | Node::Schema(_) | Node::Table(_) | Node::Pinned { .. } => Err(Status::NFS3ERR_ISDIR),
@@ -807,7 +957,10 @@ impl FileSystem for Mount {
             if effect.result.is_ok()
                 && let Err(status) = self.created(caller, id, Moment::Perhaps).await
             {
-                return Effect { result: Err(status), ..effect };
+                return Effect {
+                    result: Err(status),
+                    ..effect
+                };
             }
             return effect;
         }
@@ -836,12 +989,21 @@ impl FileSystem for Mount {
 
     async fn create(&self, caller: &Caller, directory: &Handle, name: &[u8], how: createhow3) -> Effect<Object> {
         match self.node(directory).await {
-            Ok(folder) => self.around(&Client::of(caller), &folder, self.create_in(caller, &folder, name, how)).await,
+            Ok(folder) => {
+                self.around(&Client::of(caller), &folder, self.create_in(caller, &folder, name, how))
+                    .await
+            }
             Err(status) => Effect::failed(status),
         }
     }
 
-    async fn make_directory(&self, caller: &Caller, directory: &Handle, name: &[u8], attributes: sattr3) -> Effect<Object> {
+    async fn make_directory(
+        &self,
+        caller: &Caller,
+        directory: &Handle,
+        name: &[u8],
+        attributes: sattr3,
+    ) -> Effect<Object> {
         let client = Client::of(caller);
         let folder = match self.node(directory).await {
             Ok(folder) => folder,
@@ -854,7 +1016,11 @@ impl FileSystem for Mount {
                 Err(other) => return Err(other),
             }
             let behind = self.scratch_behind(&folder).await?;
-            let found = self.scratch.make_directory(caller, &behind, name, attributes).await.result?;
+            let found = self
+                .scratch
+                .make_directory(caller, &behind, name, attributes)
+                .await
+                .result?;
             Ok(Object {
                 handle: self.handles.encode(&scratch_node(found.id)),
                 attributes: found.attributes,
@@ -863,7 +1029,14 @@ impl FileSystem for Mount {
         self.around(&client, &folder, work).await
     }
 
-    async fn make_link(&self, caller: &Caller, directory: &Handle, name: &[u8], target: &[u8], attributes: sattr3) -> Effect<Object> {
+    async fn make_link(
+        &self,
+        caller: &Caller,
+        directory: &Handle,
+        name: &[u8],
+        target: &[u8],
+        attributes: sattr3,
+    ) -> Effect<Object> {
         let client = Client::of(caller);
         let folder = match self.node(directory).await {
             Ok(folder) => folder,
@@ -876,7 +1049,11 @@ impl FileSystem for Mount {
                 Err(other) => return Err(other),
             }
             let behind = self.scratch_behind(&folder).await?;
-            let found = self.scratch.make_link(caller, &behind, name, target, attributes).await.result?;
+            let found = self
+                .scratch
+                .make_link(caller, &behind, name, target, attributes)
+                .await
+                .result?;
             Ok(Object {
                 handle: self.handles.encode(&scratch_node(found.id)),
                 attributes: found.attributes,
@@ -887,14 +1064,24 @@ impl FileSystem for Mount {
 
     async fn remove(&self, caller: &Caller, directory: &Handle, name: &[u8]) -> Effect<()> {
         match self.node(directory).await {
-            Ok(folder) => self.around(&Client::of(caller), &folder, self.remove_in(caller, &folder, name)).await,
+            Ok(folder) => {
+                self.around(&Client::of(caller), &folder, self.remove_in(caller, &folder, name))
+                    .await
+            }
             Err(status) => Effect::failed(status),
         }
     }
 
     async fn remove_directory(&self, caller: &Caller, directory: &Handle, name: &[u8]) -> Effect<()> {
         match self.node(directory).await {
-            Ok(folder) => self.around(&Client::of(caller), &folder, self.remove_folder_in(caller, &folder, name)).await,
+            Ok(folder) => {
+                self.around(
+                    &Client::of(caller),
+                    &folder,
+                    self.remove_folder_in(caller, &folder, name),
+                )
+                .await
+            }
             Err(status) => Effect::failed(status),
         }
     }
@@ -906,7 +1093,13 @@ impl FileSystem for Mount {
             (Err(status), _) | (_, Err(status)) => return (Effect::failed(status), Effect::failed(status)),
         };
         let earlier = self.stat(&client, &target).await.ok();
-        let effect = self.around(&client, &source, self.rename_in(caller, (&source, from.1), (&target, to.1))).await;
+        let effect = self
+            .around(
+                &client,
+                &source,
+                self.rename_in(caller, (&source, from.1), (&target, to.1)),
+            )
+            .await;
         let other = Effect {
             result: Ok(()),
             before: earlier.as_ref().map(before),
@@ -915,9 +1108,18 @@ impl FileSystem for Mount {
         (effect, other)
     }
 
-    async fn list(&self, caller: &Caller, directory: &Handle, cookie: u64, _: [u8; 8], limit: usize, with_objects: bool) -> Result<Listing, Status> {
+    async fn list(
+        &self,
+        caller: &Caller,
+        directory: &Handle,
+        cookie: u64,
+        _: [u8; 8],
+        limit: usize,
+        with_objects: bool,
+    ) -> Result<Listing, Status> {
         let folder = self.node(directory).await?;
-        self.show(&Client::of(caller), &folder, cookie, limit, with_objects).await
+        self.show(&Client::of(caller), &folder, cookie, limit, with_objects)
+            .await
     }
 
     async fn space(&self, _: &Caller, _: &Handle) -> Result<Space, Status> {

@@ -86,7 +86,11 @@ impl Session {
     ) -> io::Result<Self> {
         let id = Uuid::new_v4();
         let size = rendering.size();
-        let spool = File::options().read(true).write(true).create_new(true).open(data_path(folder, id))?;
+        let spool = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(data_path(folder, id))?;
         Ok(Self {
             id,
             text,
@@ -114,8 +118,17 @@ impl Session {
     ///
     /// # Errors
     /// Where the spool is not there.
-    pub(crate) fn reopen(folder: &Path, journal: Journal, text: TextId, base: Arc<Version>, rendering: Arc<Rendering>) -> io::Result<Self> {
-        let spool = File::options().read(true).write(true).open(data_path(folder, journal.id))?;
+    pub(crate) fn reopen(
+        folder: &Path,
+        journal: Journal,
+        text: TextId,
+        base: Arc<Version>,
+        rendering: Arc<Rendering>,
+    ) -> io::Result<Self> {
+        let spool = File::options()
+            .read(true)
+            .write(true)
+            .open(data_path(folder, journal.id))?;
         Ok(Self {
             id: journal.id,
             text,
@@ -366,6 +379,8 @@ pub(crate) fn disk(error: io::Error) -> lake::LakeError {
 ///
 /// # Errors
 /// As the work's.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

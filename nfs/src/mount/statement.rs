@@ -8,7 +8,12 @@ use crate::lake::{TableName, Version};
 use crate::render::Format;
 
 /// Columns of an edit's file before those of the table: where the row stands, which line of the user's text it is, and what becomes of it.
-pub(crate) const PLACE_COLUMNS: [(&str, &str); 4] = [("_file", "STRING"), ("_row", "BIGINT"), ("_line", "BIGINT"), ("_change", "STRING")];
+pub(crate) const PLACE_COLUMNS: [(&str, &str); 4] = [
+    ("_file", "STRING"),
+    ("_row", "BIGINT"),
+    ("_line", "BIGINT"),
+    ("_change", "STRING"),
+];
 
 /// A name in SQL.
 pub(crate) fn quoted(name: &str) -> String {
@@ -41,13 +46,18 @@ fn type_of(data_type: &DataType) -> String {
         DataType::Float64 => "DOUBLE".into(),
         DataType::Date32 => "DATE".into(),
         DataType::Decimal128(precision, scale) => format!("DECIMAL({precision},{scale})"),
-        DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Millisecond | TimeUnit::Second, None) => "TIMESTAMP_NTZ".into(),
+        DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Millisecond | TimeUnit::Second, None) => {
+            "TIMESTAMP_NTZ".into()
+        }
         DataType::Timestamp(TimeUnit::Nanosecond, None) => "TIMESTAMP_NS".into(),
         DataType::Timestamp(_, Some(_)) => "TIMESTAMP".into(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BINARY".into(),
         DataType::List(item) | DataType::LargeList(item) => format!("ARRAY<{}>", nested(item)),
         DataType::Struct(fields) => {
-            let fields: Vec<String> = fields.iter().map(|field| format!("{}: {}", field.name(), nested(field))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|field| format!("{}: {}", field.name(), nested(field)))
+                .collect();
             format!("STRUCT<{}>", fields.join(", "))
         }
         DataType::Map(entries, _) => match entries.data_type() {
@@ -64,14 +74,25 @@ fn type_of(data_type: &DataType) -> String {
 
 /// The list of columns that the readers take: `id BIGINT, "full name" STRING`. A name that the list cannot spell is given by its number.
 fn reader_columns<'a>(places: &[(&str, &str)], fields: impl Iterator<Item = &'a Field>) -> String {
-    let own = fields.enumerate().map(|(number, field)| (reader_name(field.name(), number), type_of(field.data_type())));
-    let places = places.iter().map(|(name, of_type)| ((*name).to_string(), (*of_type).to_string()));
-    let columns: Vec<String> = places.chain(own).map(|(name, of_type)| format!("\"{name}\" {of_type}")).collect();
+    let own = fields
+        .enumerate()
+        .map(|(number, field)| (reader_name(field.name(), number), type_of(field.data_type())));
+    let places = places
+        .iter()
+        .map(|(name, of_type)| ((*name).to_string(), (*of_type).to_string()));
+    let columns: Vec<String> = places
+        .chain(own)
+        .map(|(name, of_type)| format!("\"{name}\" {of_type}"))
+        .collect();
     columns.join(", ")
 }
 
 fn reader_name(name: &str, number: usize) -> String {
-    if name.contains('"') { format!("column{}", number + 1) } else { name.to_string() }
+    if name.contains('"') {
+        format!("column{}", number + 1)
+    } else {
+        name.to_string()
+    }
 }
 
 fn reader(format: Format, file: &Path, columns: &str) -> String {
@@ -87,7 +108,11 @@ fn reader(format: Format, file: &Path, columns: &str) -> String {
 pub(crate) fn insert(version: &Version, format: Format, file: &Path, order: Option<&[usize]>) -> String {
     let fields = ordered(version, order);
     let names: Vec<String> = fields.iter().map(|field| quoted(field.name())).collect();
-    let source: Vec<String> = fields.iter().enumerate().map(|(number, field)| quoted(&reader_name(field.name(), number))).collect();
+    let source: Vec<String> = fields
+        .iter()
+        .enumerate()
+        .map(|(number, field)| quoted(&reader_name(field.name(), number)))
+        .collect();
     format!(
         "INSERT INTO {} ({}) SELECT {} FROM {}",
         table(&version.name),
@@ -100,13 +125,19 @@ pub(crate) fn insert(version: &Version, format: Format, file: &Path, order: Opti
 /// The rows of a file as the table would take them, counted.
 pub(crate) fn read(version: &Version, format: Format, file: &Path, order: Option<&[usize]>) -> String {
     let fields = ordered(version, order);
-    format!("SELECT * FROM {}", reader(format, file, &reader_columns(&[], fields.iter().copied())))
+    format!(
+        "SELECT * FROM {}",
+        reader(format, file, &reader_columns(&[], fields.iter().copied()))
+    )
 }
 
 fn ordered<'a>(version: &'a Version, order: Option<&[usize]>) -> Vec<&'a Field> {
     let fields = version.schema.fields();
     match order {
-        Some(order) => order.iter().filter_map(|&number| fields.get(number).map(AsRef::as_ref)).collect(),
+        Some(order) => order
+            .iter()
+            .filter_map(|&number| fields.get(number).map(AsRef::as_ref))
+            .collect(),
         None => fields.iter().map(AsRef::as_ref).collect(),
     }
 }
@@ -120,7 +151,14 @@ pub(crate) struct Holds {
 }
 
 /// Rows of an edit's file, with the places of the rows that go or change: one statement for all. `files`: the data files that rows go from.
-pub(crate) fn merge(version: &Version, format: Format, file: &Path, order: Option<&[usize]>, holds: Holds, files: &[&str]) -> String {
+pub(crate) fn merge(
+    version: &Version,
+    format: Format,
+    file: &Path,
+    order: Option<&[usize]>,
+    holds: Holds,
+    files: &[&str],
+) -> String {
     let fields = ordered(version, order);
     let source = |number: usize, field: &Field| format!("edit.{}", quoted(&reader_name(field.name(), number)));
     let mut sql = format!(
@@ -137,12 +175,20 @@ pub(crate) fn merge(version: &Version, format: Format, file: &Path, order: Optio
         sql.push_str(" WHEN MATCHED AND edit._change = 'delete' THEN DELETE");
     }
     if holds.updates {
-        let set: Vec<String> = fields.iter().enumerate().map(|(number, field)| format!("{} = {}", quoted(field.name()), source(number, field))).collect();
+        let set: Vec<String> = fields
+            .iter()
+            .enumerate()
+            .map(|(number, field)| format!("{} = {}", quoted(field.name()), source(number, field)))
+            .collect();
         sql.push_str(&format!(" WHEN MATCHED THEN UPDATE SET {}", set.join(", ")));
     }
     if holds.inserts {
         let names: Vec<String> = fields.iter().map(|field| quoted(field.name())).collect();
-        let values: Vec<String> = fields.iter().enumerate().map(|(number, field)| source(number, field)).collect();
+        let values: Vec<String> = fields
+            .iter()
+            .enumerate()
+            .map(|(number, field)| source(number, field))
+            .collect();
         sql.push_str(&format!(
             " WHEN NOT MATCHED AND edit._change = 'insert' THEN INSERT ({}) VALUES ({})",
             names.join(", "),

@@ -138,7 +138,11 @@ impl Table {
             if line == state.line {
                 return Ok(latest);
             }
-            state.followed.get(&(line, client.clone())).or_else(|| state.ended.get(&line)).copied()
+            state
+                .followed
+                .get(&(line, client.clone()))
+                .or_else(|| state.ended.get(&line))
+                .copied()
         };
         let number = number.unwrap_or(id.version);
         if number == latest.number {
@@ -146,7 +150,11 @@ impl Table {
         }
         let version = lake.version(&self.name, &At::Version(number)).await?;
         // A line that this process has not seen begin, and that has not ended.
-        if number == id.version && id.turn == 0 && appends_to(&version, &latest) && !self.state.lock().ended.contains_key(&line) {
+        if number == id.version
+            && id.turn == 0
+            && appends_to(&version, &latest)
+            && !self.state.lock().ended.contains_key(&line)
+        {
             return Ok(latest);
         }
         Ok(version)
@@ -219,7 +227,9 @@ impl State {
     /// A name of the folder came or went.
     pub(crate) fn touch(&mut self) {
         let now = SystemTime::now();
-        let after = self.touched.map_or(now, |last| now.max(last + std::time::Duration::from_nanos(1)));
+        let after = self
+            .touched
+            .map_or(now, |last| now.max(last + std::time::Duration::from_nanos(1)));
         self.touched = Some(after);
     }
 
@@ -227,7 +237,13 @@ impl State {
     pub(crate) fn folder_time(&self) -> nfstime3 {
         let version = self.current.as_ref().map(|version| version_time(version));
         let touched = self.touched.and_then(|time| nfstime3::try_from(time).ok());
-        let later = |a: nfstime3, b: nfstime3| if (a.seconds, a.nseconds) >= (b.seconds, b.nseconds) { a } else { b };
+        let later = |a: nfstime3, b: nfstime3| {
+            if (a.seconds, a.nseconds) >= (b.seconds, b.nseconds) {
+                a
+            } else {
+                b
+            }
+        };
         match (version, touched) {
             (Some(version), Some(touched)) => later(version, touched),
             (Some(time), None) | (None, Some(time)) => time,

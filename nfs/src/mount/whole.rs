@@ -23,12 +23,22 @@ impl Mount {
     ///
     /// # Errors
     /// `NFS3ERR_PERM` where the file cannot be the table's, whatever the reason: of all errors, tools take this one best from a rename.
-    pub(crate) async fn replace_by(&self, caller: &Caller, table: &Arc<Table>, format: Format, id: Id) -> Result<(), Status> {
+    pub(crate) async fn replace_by(
+        &self,
+        caller: &Caller,
+        table: &Arc<Table>,
+        format: Format,
+        id: Id,
+    ) -> Result<(), Status> {
         let client = Client::of(caller);
         let by = once(&author(caller));
         let base = {
             let state = table.state.lock();
-            state.detached.as_ref().filter(|detached| detached.format == format).map(|detached| detached.base.clone())
+            state
+                .detached
+                .as_ref()
+                .filter(|detached| detached.format == format)
+                .map(|detached| detached.base.clone())
         };
         let base = match base {
             Some(base) => base,
@@ -39,9 +49,13 @@ impl Mount {
             let rendering = self.renderer.open(base.clone(), format).await?;
             let csv = format == Format::Csv;
             let looked_at = path.clone();
-            let ending = super::session::blocking(move || ending(&looked_at, csv)).await.map_err(disk)?;
+            let ending = super::session::blocking(move || ending(&looked_at, csv))
+                .await
+                .map_err(disk)?;
             if let Ending::Open { quoted: true, .. } = ending {
-                return Err(Refusal::invalid("the last line begins a quoted field that does not end"));
+                return Err(Refusal::invalid(
+                    "the last line begins a quoted field that does not end",
+                ));
             }
             let prepared = self
                 .compare(NewText {
@@ -57,7 +71,13 @@ impl Mount {
         .await;
         match outcome {
             Ok(applied) => {
-                self.became.lock().insert((id.inode, id.birth), Became { table: table.id, format });
+                self.became.lock().insert(
+                    (id.inode, id.birth),
+                    Became {
+                        table: table.id,
+                        format,
+                    },
+                );
                 let taken = self.scratch.take(id).await;
                 if taken.result.is_ok() {
                     let _ = self.scratch.release(id).await;
@@ -69,7 +89,10 @@ impl Mount {
                         state.turn();
                     }
                     state.touch();
-                    let own = state.sessions.iter().filter(|((id, of), _)| id.format == format && *of == client);
+                    let own = state
+                        .sessions
+                        .iter()
+                        .filter(|((id, of), _)| id.format == format && *of == client);
                     own.map(|(_, session)| session.clone()).collect()
                 };
                 for shared in sessions {
@@ -104,8 +127,12 @@ impl Mount {
     async fn would_make(&self, id: Id) -> Option<(TableName, Format, Id)> {
         let path = self.scratch.path(id).await.ok()?;
         let format = names::writable_text(path.file_name()?.as_encoded_bytes())?;
-        let Folder::Scratch(folder) = self.scratch.parent(id).await.ok()? else { return None };
-        let Folder::Mount(above) = self.scratch.parent(folder).await.ok()? else { return None };
+        let Folder::Scratch(folder) = self.scratch.parent(id).await.ok()? else {
+            return None;
+        };
+        let Folder::Mount(above) = self.scratch.parent(folder).await.ok()? else {
+            return None;
+        };
         let table = path.parent()?.file_name()?.to_str()?.to_string();
         let schema = match above.as_slice() {
             [] => None,
@@ -120,14 +147,18 @@ impl Mount {
     /// # Errors
     /// As the statement's.
     pub(crate) async fn created(&self, caller: &Caller, id: Id, moment: Moment) -> Result<(), Status> {
-        let Some((name, format, folder)) = self.would_make(id).await else { return Ok(()) };
+        let Some((name, format, folder)) = self.would_make(id).await else {
+            return Ok(());
+        };
         let size = self.scratch.attributes(id).await?.size;
         if size == 0 {
             return Ok(());
         }
         let path = self.scratch.path(id).await?;
         let (csv, looked_at) = (format == Format::Csv, path.clone());
-        let found = super::session::blocking(move || ending(&looked_at, csv)).await.map_err(|error| io_status(&error))?;
+        let found = super::session::blocking(move || ending(&looked_at, csv))
+            .await
+            .map_err(|error| io_status(&error))?;
         if moment == Moment::Perhaps {
             if !matches!(found, Ending::Whole) || size.is_multiple_of(4096) {
                 return Ok(());
@@ -149,7 +180,15 @@ impl Mount {
         self.created(caller, found.id, Moment::Done).await
     }
 
-    async fn create_table(&self, caller: &Caller, name: &TableName, format: Format, id: Id, folder: Id, path: &std::path::Path) -> Result<(), Status> {
+    async fn create_table(
+        &self,
+        caller: &Caller,
+        name: &TableName,
+        format: Format,
+        id: Id,
+        folder: Id,
+        path: &std::path::Path,
+    ) -> Result<(), Status> {
         let by = once(&author(caller));
         // The reader takes the format from what it is told, and the file where it is: no copy.
         let sql = statement::create(name, format, path);
@@ -161,7 +200,15 @@ impl Mount {
                 tracing::warn!(table = %name.table, client = %by.author.client, "table not made: {reason}");
                 let note = self.options.state.join(format!("note-{}", uuid::Uuid::new_v4()));
                 if std::fs::write(&note, format!("{reason}\n")).is_ok() {
-                    let _ = self.scratch.adopt(note, &Folder::Scratch(folder), names::ERRORS.as_bytes(), Some((caller, 0o644))).await;
+                    let _ = self
+                        .scratch
+                        .adopt(
+                            note,
+                            &Folder::Scratch(folder),
+                            names::ERRORS.as_bytes(),
+                            Some((caller, 0o644)),
+                        )
+                        .await;
                 }
                 return Err(status(error.kind));
             }
@@ -171,7 +218,13 @@ impl Mount {
         self.record(&sql, &version, rows, &by).await;
         {
             let mut became = self.became.lock();
-            became.insert((id.inode, id.birth), Became { table: table.id, format });
+            became.insert(
+                (id.inode, id.birth),
+                Became {
+                    table: table.id,
+                    format,
+                },
+            );
             // A folder: what its handle leads to is the table's.
             became.insert(
                 (folder.inode, folder.birth),
@@ -184,7 +237,10 @@ impl Mount {
         if self.scratch.take(id).await.result.is_ok() {
             let _ = self.scratch.release(id).await;
         }
-        let (from, to) = (Folder::Scratch(folder), Folder::Mount(super::recover::scratch_folder(name)));
+        let (from, to) = (
+            Folder::Scratch(folder),
+            Folder::Mount(super::recover::scratch_folder(name)),
+        );
         for listed in self.scratch.list(&from, false).await.unwrap_or_default() {
             if listed.name != names::ERRORS.as_bytes() {
                 let _ = self.scratch.rename((&from, &listed.name), (&to, &listed.name)).await;
@@ -211,7 +267,11 @@ impl Mount {
         let table = self.table_at(id).await?;
         self.look_at_detached(&table, true).await;
         let version = self.latest(&table).await?;
-        let rows: u64 = version.files.iter().map(|file| file.rows.saturating_sub(file.hidden)).sum();
+        let rows: u64 = version
+            .files
+            .iter()
+            .map(|file| file.rows.saturating_sub(file.hidden))
+            .sum();
         let behind = Folder::Mount(super::recover::scratch_folder(&table.name));
         if rows > 0 || !self.scratch.list(&behind, false).await?.is_empty() {
             return Err(Status::NFS3ERR_NOTEMPTY);
@@ -228,7 +288,13 @@ impl Mount {
     ///
     /// # Errors
     /// `NFS3ERR_EXIST` where the name is taken; as the statement's.
-    pub(crate) async fn rename_table(&self, caller: &Caller, id: u64, from: (&Node, &[u8]), to: (&Node, &[u8])) -> Result<(), Status> {
+    pub(crate) async fn rename_table(
+        &self,
+        caller: &Caller,
+        id: u64,
+        from: (&Node, &[u8]),
+        to: (&Node, &[u8]),
+    ) -> Result<(), Status> {
         if self.options.read_only {
             return Err(Status::NFS3ERR_ROFS);
         }
@@ -249,7 +315,11 @@ impl Mount {
         }
         self.look_at_detached(&table, true).await;
         let by = once(&author(caller));
-        let sql = format!("ALTER TABLE {} RENAME TO {}", statement::table(&table.name), statement::quoted(new));
+        let sql = format!(
+            "ALTER TABLE {} RENAME TO {}",
+            statement::table(&table.name),
+            statement::quoted(new)
+        );
         self.run(&sql, &by).await.map_err(|error| status(error.kind))?;
         let name = TableName {
             schema: table.name.schema.clone(),
@@ -259,7 +329,10 @@ impl Mount {
         let version = self.latest(&renamed).await?;
         self.record(&sql, &version, 0, &by).await;
         self.tables.lock().remove(&id);
-        let (old, behind) = (Folder::Mount(super::recover::scratch_folder(&table.name)), Folder::Mount(super::recover::scratch_folder(&name)));
+        let (old, behind) = (
+            Folder::Mount(super::recover::scratch_folder(&table.name)),
+            Folder::Mount(super::recover::scratch_folder(&name)),
+        );
         for listed in self.scratch.list(&old, false).await.unwrap_or_default() {
             let _ = self.scratch.rename((&old, &listed.name), (&behind, &listed.name)).await;
         }

@@ -19,7 +19,7 @@ use crate::log::{Snapshot, checkpoint};
 ///
 /// # Errors
 /// Where the log cannot be read.
-pub(super) async fn gather(table: &Snapshot, since: i64) -> Result<Vec<Remove>> {
+pub(in crate::log) async fn gather(table: &Snapshot, since: i64) -> Result<Vec<Remove>> {
     let store = table.store();
     let mut standing = HashMap::new();
     let mut first = 0;

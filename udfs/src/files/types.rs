@@ -135,13 +135,18 @@ fn parse_decimal(text: &str, parameters: Option<&str>) -> Result<DataType> {
 
 fn parse_map(parameters: &str) -> Result<DataType> {
     let [key, value] = split_top(parameters)[..] else {
-        return Err(FileError::invalid("MAP wants the types of its keys and values: MAP<STRING, BIGINT>"));
+        return Err(FileError::invalid(
+            "MAP wants the types of its keys and values: MAP<STRING, BIGINT>",
+        ));
     };
     let entries = Fields::from(vec![
         Field::new("key", parse_type(key)?, false),
         Field::new("value", parse_type(value)?, true),
     ]);
-    Ok(DataType::Map(Arc::new(Field::new("key_value", DataType::Struct(entries), false)), false))
+    Ok(DataType::Map(
+        Arc::new(Field::new("key_value", DataType::Struct(entries), false)),
+        false,
+    ))
 }
 
 fn parse_struct(parameters: &str) -> Result<DataType> {

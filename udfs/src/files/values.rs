@@ -3,7 +3,9 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::builder::{BinaryBuilder, BooleanBuilder, LargeStringBuilder, PrimitiveBuilder, StringBuilder, StringViewBuilder};
+use arrow::array::builder::{
+    BinaryBuilder, BooleanBuilder, LargeStringBuilder, PrimitiveBuilder, StringBuilder, StringViewBuilder,
+};
 use arrow::array::timezone::Tz;
 use arrow::array::{ArrayRef, ArrowPrimitiveType};
 use arrow::compute::kernels::cast_utils::{Parser, parse_decimal};
@@ -361,7 +363,11 @@ fn parse_timestamp(text: &str, unit: TimeUnit, zone: Option<Tz>, rules: &ValueRu
 fn parse_hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim();
     let digits = digits.strip_prefix("0x").unwrap_or(digits).as_bytes();
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: &u8| {
+        char::from(*byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let pair = |pair: &[u8]| match pair {
         [high, low] => Some(digit(high)? << 4 | digit(low)?),
         _ => None,

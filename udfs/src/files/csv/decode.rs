@@ -170,12 +170,19 @@ fn column_array(
     if matches!(data_type, DataType::List(_) | DataType::Struct(_) | DataType::Map(..)) {
         let values = records.column(at).map(|field| {
             let raw = field.raw(text);
-            let value = if field.is_escaped() { table.dialect.unescape(raw).into() } else { std::borrow::Cow::from(raw) };
+            let value = if field.is_escaped() {
+                table.dialect.unescape(raw).into()
+            } else {
+                std::borrow::Cow::from(raw)
+            };
             Some(value).filter(|value| !is_null(value))
         });
         return decode_values(values, data_type, &table.rules);
     }
-    let keeps_empty = matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary);
+    let keeps_empty = matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary
+    );
     if !keeps_empty {
         let values = records
             .column(at)

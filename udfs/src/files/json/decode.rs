@@ -98,8 +98,14 @@ fn raw_map(entries: &Field) -> DataType {
     let raw = raw_type(entries.data_type());
     match &raw {
         DataType::Struct(fields) if has_text_keys(entries) => {
-            let entries = fields.iter().enumerate().map(|(place, field)| field.as_ref().clone().with_nullable(place > 0));
-            DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries.collect()), false)), false)
+            let entries = fields
+                .iter()
+                .enumerate()
+                .map(|(place, field)| field.as_ref().clone().with_nullable(place > 0));
+            DataType::Map(
+                Arc::new(Field::new("entries", DataType::Struct(entries.collect()), false)),
+                false,
+            )
         }
         _ => DataType::List(Arc::new(Field::new("item", raw, true))),
     }
@@ -108,7 +114,10 @@ fn raw_map(entries: &Field) -> DataType {
 fn has_text_keys(entries: &Field) -> bool {
     match entries.data_type() {
         DataType::Struct(fields) => fields.first().is_some_and(|key| {
-            matches!(key.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+            matches!(
+                key.data_type(),
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            )
         }),
         _ => false,
     }
@@ -128,10 +137,17 @@ pub(crate) fn decode_values<'a>(
         return Ok(column);
     }
     let alone = |value| decode_all(std::slice::from_ref(value), data_type, rules);
-    Err(values.iter().position(|value| alone(value).is_none()).unwrap_or_default())
+    Err(values
+        .iter()
+        .position(|value| alone(value).is_none())
+        .unwrap_or_default())
 }
 
-fn decode_all(values: &[Option<std::borrow::Cow<'_, str>>], data_type: &DataType, rules: &ValueRules) -> Option<ArrayRef> {
+fn decode_all(
+    values: &[Option<std::borrow::Cow<'_, str>>],
+    data_type: &DataType,
+    rules: &ValueRules,
+) -> Option<ArrayRef> {
     if values.is_empty() {
         return Some(arrow::array::new_empty_array(data_type));
     }

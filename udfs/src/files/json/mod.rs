@@ -187,7 +187,6 @@ fn fields(request: &FileScanRequest, shape: &Shape, label: &str, strings: &DataT
         .collect())
 }
 
-
 /// The shape of the first rows of a file, and whether these are all.
 async fn sample(
     state: &dyn Session,
