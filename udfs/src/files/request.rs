@@ -235,8 +235,13 @@ impl FileScanRequest {
         self
     }
 
-    /// The type of the expected column `name`: the exact name, else the only one that differs in case.
+    /// The type of the expected column `name`: the exact name, else the only one that differs in case. Text for a BINARY column stays text, and its bytes are the
+    /// value: only a type that is named asks for hexadecimal digits.
     pub(crate) fn expected_type(&self, name: &str) -> Option<arrow::datatypes::DataType> {
+        self.expected_any(name).filter(|data_type| !data_type.is_binary())
+    }
+
+    fn expected_any(&self, name: &str) -> Option<arrow::datatypes::DataType> {
         let fields = self.expected.as_ref()?.fields();
         let exact = fields.iter().find(|field| field.name() == name);
         let folded = || {

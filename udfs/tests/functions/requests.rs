@@ -69,7 +69,7 @@ fn calls_that_make_no_sense() {
     assert_eq!(
         call(&[path(), (Some("types"), ScalarValue::from("a BIGNT"))]).unwrap_err(),
         "read_csv: types => a BIGNT: BIGNT is not a column type (did you mean BIGINT?); the types are BOOLEAN, TINYINT, \
-         SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL, STRING, VARCHAR, DATE, TIMESTAMP, TIMESTAMP_NTZ, TIMESTAMP_NS, \
+         SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL, BINARY, MAP, STRING, VARCHAR, DATE, TIMESTAMP, TIMESTAMP_NTZ, TIMESTAMP_NS, \
          ARRAY, STRUCT (types of some columns: 'id BIGINT, born DATE')"
     );
     for (option, value) in [
