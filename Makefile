@@ -47,6 +47,7 @@ python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples 
 nfs: venv ## Tests with the NFS client of a Linux kernel (User-Mode Linux), where there can be one
 	@.ci/packages
 	cargo test $(TESTED) --no-run
+	cargo build --workspace --example memory
 	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/nfs
 
 fuzz: ## Feed the NFS decoders random bytes (needs nightly Rust and cargo-fuzz)

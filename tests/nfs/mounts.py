@@ -17,7 +17,10 @@ def example(name: str) -> pathlib.Path:
     binary = os.environ.get("POSIXLAKE_BIN")
     if not binary:
         pytest.skip("POSIXLAKE_BIN names no program")
-    return pathlib.Path(binary).resolve().parent / "examples" / name
+    program = pathlib.Path(binary).resolve().parent / "examples" / name
+    if not program.exists():
+        pytest.fail(f"{program} is missing: cargo build --workspace --example {name}")
+    return program
 
 
 class Mount:
