@@ -46,8 +46,7 @@ python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples 
 
 nfs: venv ## Tests with the NFS client of a Linux kernel (User-Mode Linux), where there can be one
 	@.ci/packages
-	cargo test $(TESTED) --no-run
-	cargo build --workspace --example memory
+	cargo test --workspace --no-run  # With examples as programs, by the same dependencies as the tests.
 	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/nfs
 
 fuzz: ## Feed the NFS decoders random bytes (needs nightly Rust and cargo-fuzz)
