@@ -10,6 +10,8 @@ from guest import Guest, Process, Result
 #: What `posixlake mount` mounts with.
 OPTIONS = "lookupcache=none,sync"
 PORT = 12049
+#: An address of the same server for which the kernel is another client: it has one client an address.
+OTHER = "127.0.0.2"
 
 
 class Mounted:
@@ -27,7 +29,7 @@ class Mounted:
 
     def start(self) -> None:
         """Starts the server."""
-        command = f"exec {self.program} serve nfs {self.lake} --state {self.state} --listen 127.0.0.1:{PORT} {self.arguments}"
+        command = f"exec {self.program} serve nfs {self.lake} --state {self.state} --listen 127.0.0.1:{PORT} --listen {OTHER}:{PORT} {self.arguments}"
         environment = {"XDG_CACHE_HOME": str(self.folder / "cache"), "POSIXLAKE_LOG": "warn", "RUST_BACKTRACE": "1"}
         self.server = self.guest.start(command, environment)
         self.server.wait_for("Serving", 60)

@@ -1,5 +1,6 @@
 """Every way in which tools change a file, on tables of every kind: one new version each, with what a person expects in it."""
 
+import shutil
 import textwrap
 
 import pytest
@@ -104,6 +105,7 @@ def test_the_end_is_cut_off(table):
     assert table.version("t") == before + 1
 
 
+@pytest.mark.skipif(not shutil.which("vim"), reason="vim is not installed")
 def test_editors(table):
     rows = ["3,VIM,23" if row.startswith("3,") else row for row in ROWS]
     changed(table, "vim -es -u NONE -c '%s/^3,user3/3,VIM/' -c wq t/data.csv", rows, order=False)
