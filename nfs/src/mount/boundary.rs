@@ -112,6 +112,17 @@ impl Mount {
         moment: Moment,
     ) -> Result<bool, Refusal> {
         let start = session.told.max(session.applied);
+        // Who writes further behind knew more of the file than it was told.
+        let written = session
+            .written
+            .within(start..session.size)
+            .next()
+            .map_or(start, |range| range.start);
+        let start = if written <= session.rendering.size() {
+            written
+        } else {
+            start
+        };
         if session.size <= start {
             drop(session);
             self.end(table, shared).await;

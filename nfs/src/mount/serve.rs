@@ -104,7 +104,7 @@ impl Mount {
     pub(crate) async fn stat(&self, client: &Client, node: &Node) -> Result<fattr3, Status> {
         Ok(match node {
             Node::Root | Node::Schema(_) | Node::Table(_) | Node::Pinned { .. } => self.stat_folder(node).await?,
-            Node::Text(id) => self.stat_text(client, node, id).await?,
+            Node::Text(id) => self.stat_text(client, node, id, true).await?,
             Node::PinnedText { table, format, version } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
                 let size = self.rendering(&version, *format).await?.size();
@@ -147,7 +147,16 @@ impl Mount {
         })
     }
 
-    async fn stat_text(&self, client: &Client, node: &Node, id: &TextId) -> Result<fattr3, Status> {
+    /// Attributes that go with the answer to a change. A client does not take a size from there that it did not make itself, so it is not held to know it.
+    async fn stat_aside(&self, client: &Client, node: &Node) -> Result<fattr3, Status> {
+        match node {
+            Node::Text(id) => self.stat_text(client, node, id, false).await,
+            node => self.stat(client, node).await,
+        }
+    }
+
+    /// `told`: whether the client knows the size from then on.
+    async fn stat_text(&self, client: &Client, node: &Node, id: &TextId, told: bool) -> Result<fattr3, Status> {
         let writable = is_writable(id.format) && !self.options.read_only;
         Ok(match self.content(client, id).await? {
             Content::Staged(session) => {
@@ -155,12 +164,16 @@ impl Mount {
                 self.file_attributes(node, session.size, time(session.time), writable)
             }
             Content::Rows(version, rendering) => {
-                self.tell(id, client, rendering.size());
+                if told {
+                    self.tell(id, client, rendering.size());
+                }
                 self.file_attributes(node, rendering.size(), version_time(&version), writable)
             }
             Content::Blank(version, rendering) => {
                 let size = rendering.header().len() as u64;
-                self.tell(id, client, size);
+                if told {
+                    self.tell(id, client, size);
+                }
                 let folder = self.table_at(id.table).await?.state.lock().folder_time();
                 let shown = version_time(&version);
                 let later = if (folder.seconds, folder.nseconds) > (shown.seconds, shown.nseconds) {
@@ -195,7 +208,7 @@ impl Mount {
             return self.stat_folder(&Node::Table(became.table)).await;
         }
         let id = self.text_of_became(became).await?;
-        let mut attributes = self.stat_text(client, &Node::Text(id), &id).await?;
+        let mut attributes = self.stat_text(client, &Node::Text(id), &id, true).await?;
         if let Node::Scratch { inode, .. } = node {
             attributes.fileid = crate::scratch::file_id(*inode);
         }
@@ -837,7 +850,7 @@ impl FileSystem for Mount {
             }
             return effect;
         }
-        let earlier = self.stat(&client, &node).await.ok();
+        let earlier = self.stat_aside(&client, &node).await.ok();
         let stale = guard
             .zip(earlier.as_ref())
             .is_some_and(|(guard, now)| guard != now.ctime);
@@ -849,7 +862,7 @@ impl FileSystem for Mount {
         Effect {
             result,
             before: earlier.as_ref().map(before),
-            after: self.stat(&client, &node).await.ok(),
+            after: self.stat_aside(&client, &node).await.ok(),
         }
     }
 
@@ -919,7 +932,7 @@ impl FileSystem for Mount {
             }
             return effect;
         }
-        let earlier = self.stat(&client, &node).await.ok();
+        let earlier = self.stat_aside(&client, &node).await.ok();
         let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let result = match &node {
             Node::Text(id) => self.write_text(caller, id, offset, data, stable).await,
@@ -941,7 +954,7 @@ impl FileSystem for Mount {
         Effect {
             result,
             before: earlier.as_ref().map(before),
-            after: self.stat(&client, &node).await.ok(),
+            after: self.stat_aside(&client, &node).await.ok(),
         }
     }
 
@@ -964,7 +977,7 @@ impl FileSystem for Mount {
             }
             return effect;
         }
-        let earlier = self.stat(&client, &node).await.ok();
+        let earlier = self.stat_aside(&client, &node).await.ok();
         let result = match &node {
             Node::Text(id) => match self.content(&client, id).await {
                 Ok(Content::Staged(shared)) => match self.table_at(id.table).await {
@@ -983,7 +996,7 @@ impl FileSystem for Mount {
         Effect {
             result,
             before: earlier.as_ref().map(before),
-            after: self.stat(&client, &node).await.ok(),
+            after: self.stat_aside(&client, &node).await.ok(),
         }
     }
 
