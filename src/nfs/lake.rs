@@ -12,6 +12,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use posixlake_nfs::lake::{At, DataFile, Kind, Lake, LakeError, Result, Rows, Statement, TableName, Version};
+use posixlake_sql::quote_identifier;
 
 use crate::error::{Error, ErrorKind};
 use crate::session::{Session, TableVersion};
@@ -87,10 +88,6 @@ fn shown(name: &TableName, version: TableVersion) -> Version {
     }
 }
 
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 async fn stream(session: &Session, sql: &str) -> crate::error::Result<Rows> {
     let rows = session.sql(sql).await?.execute_stream().await?;
     Ok(Rows {
@@ -157,11 +154,17 @@ impl Lake for SessionLake {
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let mut wanted = vec!["_row".to_string()];
         if columns {
-            wanted.extend(version.schema.fields().iter().map(|field| quoted(field.name())));
+            wanted.extend(
+                version
+                    .schema
+                    .fields()
+                    .iter()
+                    .map(|field| quote_identifier(field.name())),
+            );
         }
-        let mut table = quoted(&format!("{}@v{}$rows", version.name.table, version.number));
+        let mut table = quote_identifier(&format!("{}@v{}$rows", version.name.table, version.number));
         if let Some(schema) = &version.name.schema {
-            table = format!("{}.{table}", quoted(schema));
+            table = format!("{}.{table}", quote_identifier(schema));
         }
         let sql = format!(
             "SELECT {} FROM {table} WHERE _file = '{}' AND _row >= {} AND _row < {}",

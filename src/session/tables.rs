@@ -11,7 +11,7 @@ use super::Session;
 use crate::catalog::{DEFAULT_SCHEMA, Point, SYSTEM_SCHEMA, TableId, TableName};
 use crate::error::{Error, Result};
 use crate::log::{Snapshot, commit_path};
-use crate::table::{Definition, data_path, live_files};
+use crate::table::{Definition, data_path};
 
 /// A data file of a version.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl Session {
             Some(at) => self.lake.open_at(&id, point(name, at)?).await?,
         };
         let definition = Definition::of(&snapshot)?;
-        let mut live = live_files(&snapshot);
+        let mut live: Vec<_> = snapshot.files().iter().collect();
         live.sort_by_cached_key(|file| file.position());
         let files: Vec<LiveFile> = live
             .iter()

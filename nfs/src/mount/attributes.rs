@@ -51,3 +51,12 @@ pub(crate) fn before(attributes: &fattr3) -> wcc_attr {
 pub(crate) fn time(time: SystemTime) -> nfstime3 {
     nfstime3::try_from(time).unwrap_or_default()
 }
+
+/// The later of two times.
+pub(crate) fn later(a: nfstime3, b: nfstime3) -> nfstime3 {
+    if (a.seconds, a.nseconds) >= (b.seconds, b.nseconds) {
+        a
+    } else {
+        b
+    }
+}

@@ -14,7 +14,7 @@ use super::edit::{Applied, By, NewText, Part};
 use super::ending::{Ending, ending};
 use super::refusal::Refusal;
 use super::session::{Session, disk};
-use super::table::{Refused, Table, appends_to};
+use super::table::{Table, appends_to};
 use crate::file_system::Status;
 use crate::render::{Format, Rendering};
 
@@ -37,6 +37,17 @@ pub(crate) enum Outcome {
     /// The text is kept, durably, and looked at again.
     Kept,
     Refused(Refusal),
+}
+
+impl Outcome {
+    /// # Errors
+    /// The refusal's status.
+    pub(crate) fn accepted(self) -> Result<(), Status> {
+        match self {
+            Self::Settled | Self::Kept => Ok(()),
+            Self::Refused(refusal) => Err(refusal.status),
+        }
+    }
 }
 
 /// Texts up to this size are compared with what the table shows after them.
@@ -164,11 +175,8 @@ impl Mount {
             cut.map_err(disk)?;
         }
         let line = session.rendering.rows() + 2;
+        let by = by(&session);
         session.statements += 1;
-        let by = By {
-            author: session.author.clone(),
-            transaction: Some((session.id.to_string(), session.statements)),
-        };
         let outcome = self.append(table, session.text.format, &file, line, &by).await;
         let _ = std::fs::remove_file(&file);
         let applied = outcome?;
@@ -351,10 +359,8 @@ impl Mount {
     /// Keeps what was refused, says why, and gives the rows another handle, so that the client's memory of the failure goes.
     async fn refuse(&self, table: &Table, session: &Session, refusal: &Refusal) {
         let operation = if session.replaced { "rewrite" } else { "edit" };
-        let rejected = self.options.state.join("rejected");
-        let path = rejected.join(format!("{:016x}", table.id));
+        let path = self.rejected_path(table);
         let kept = async {
-            std::fs::create_dir_all(&rejected).map_err(disk)?;
             let start = if session.replaced {
                 0
             } else {
@@ -372,13 +378,7 @@ impl Mount {
         {
             let mut state = table.state.lock();
             state.rejected = Some(path);
-            state.refuse(Refused {
-                time: std::time::SystemTime::now(),
-                client: session.author.client.clone(),
-                operation,
-                version: session.base.number,
-                reason: refusal.reason.clone(),
-            });
+            state.refuse(&session.author, operation, session.base.number, &refusal.reason);
             state.detached = None;
             state.turn();
             let key = (session.text, session.client.clone());

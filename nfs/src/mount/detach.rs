@@ -11,7 +11,7 @@ use super::boundary::{Moment, once};
 use super::handle::{Node, TextId};
 use super::refusal::{io_status, status};
 use super::session::{Removal, Session, write_durably};
-use super::table::{Client, Detached, Loss, Refused, Table};
+use super::table::{Client, Detached, Loss, Table};
 use crate::file_system::{Handle, Status};
 use crate::lake::Author;
 use crate::render::Format;
@@ -183,13 +183,7 @@ impl Mount {
         match detached.loss {
             Loss::Renamed => {
                 let mut state = table.state.lock();
-                state.refuse(Refused {
-                    time: std::time::SystemTime::now(),
-                    client: detached.author.client.clone(),
-                    operation: "mv",
-                    version: detached.base.number,
-                    reason: "the file of rows was moved away and nothing took its place: the table is as it was, and the name is back".to_string(),
-                });
+                state.refuse(&detached.author, "mv", detached.base.number, "the file of rows was moved away and nothing took its place: the table is as it was, and the name is back");
                 state.detached = None;
                 state.turn();
             }
@@ -204,13 +198,7 @@ impl Mount {
         let mut state = table.state.lock();
         if let Err(refusal) = outcome {
             tracing::warn!(table = %table.name.table, "rm refused: {}", refusal.reason);
-            state.refuse(Refused {
-                time: std::time::SystemTime::now(),
-                client: detached.author.client.clone(),
-                operation: "rm",
-                version: detached.base.number,
-                reason: refusal.reason,
-            });
+            state.refuse(&detached.author, "rm", detached.base.number, &refusal.reason);
         }
         state.detached = None;
         state.turn();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nfs3_types::nfs3::{fattr3, ftype3};
 
 use super::Mount;
-use super::attributes::time;
+use super::attributes::{later, time};
 use super::handle::{Node, schema_id, text_id};
 use super::names::{self, DEFINITION, ERRORS, Own, QUERY, REJECTED, STATEMENTS, STATUS, TEXTS, Top, data_name};
 use super::recover::scratch_folder;
@@ -14,7 +14,7 @@ use super::table::{Client, Loss, Table, version_time};
 use crate::file_system::{Entry, Listing, Object, Status};
 use crate::lake::{At, TableName, Version};
 use crate::render::Format;
-use crate::scratch::{Folder, Id};
+use crate::scratch::Folder;
 
 /// The version number that a definition's handle has for the latest.
 const LATEST: u64 = 0;
@@ -64,10 +64,7 @@ impl Mount {
             Node::Root => Folder::Mount(Vec::new()),
             Node::Schema(id) => Folder::Mount(vec![self.schema_name(*id).await?]),
             Node::Table(id) => Folder::Mount(scratch_folder(&self.table_at(*id).await?.name)),
-            Node::Scratch { inode, birth } => Folder::Scratch(Id {
-                inode: *inode,
-                birth: *birth,
-            }),
+            Node::Scratch(id) => Folder::Scratch(*id),
             Node::Pinned { .. } => return Err(Status::NFS3ERR_ROFS),
             _ => return Err(Status::NFS3ERR_NOTDIR),
         })
@@ -75,10 +72,7 @@ impl Mount {
 
     fn node_of_folder(&self, folder: &Folder) -> Node {
         match folder {
-            Folder::Scratch(Id { inode, birth }) => Node::Scratch {
-                inode: *inode,
-                birth: *birth,
-            },
+            Folder::Scratch(id) => Node::Scratch(*id),
             Folder::Mount(path) => match path.as_slice() {
                 [table] => {
                     let name = TableName {
@@ -108,14 +102,8 @@ impl Mount {
                 Some(schema) => Node::Schema(schema_id(schema)),
                 None => Node::Root,
             },
-            Node::Scratch { inode, birth } => {
-                let folder = self
-                    .scratch
-                    .parent(Id {
-                        inode: *inode,
-                        birth: *birth,
-                    })
-                    .await?;
+            Node::Scratch(id) => {
+                let folder = self.scratch.parent(*id).await?;
                 self.node_of_folder(&folder)
             }
             _ => Node::Root,
@@ -188,14 +176,11 @@ impl Mount {
                     _ => Err(Status::NFS3ERR_NOENT),
                 };
             }
-            Node::Scratch { .. } => {}
+            Node::Scratch(_) => {}
             _ => return Err(Status::NFS3ERR_NOTDIR),
         }
         let found = self.scratch.lookup(&self.scratch_behind(folder).await?, name).await?;
-        Ok(Node::Scratch {
-            inode: found.id.inode,
-            birth: found.id.birth,
-        })
+        Ok(Node::Scratch(found.id))
     }
 
     /// The object of a table's own that a name in its folder leads to.
@@ -298,20 +283,14 @@ impl Mount {
                 ));
                 show_data(table, &version, &mut names);
             }
-            Node::Scratch { .. } => {}
+            Node::Scratch(_) => {}
             _ => return Err(Status::NFS3ERR_NOTDIR),
         }
         if !matches!(folder, Node::Pinned { .. }) {
             let behind = self.scratch_behind(folder).await?;
             for listed in self.scratch.list(&behind, false).await? {
                 if !names.iter().any(|(name, _)| *name == listed.name) {
-                    names.push((
-                        listed.name,
-                        Node::Scratch {
-                            inode: listed.id.inode,
-                            birth: listed.id.birth,
-                        },
-                    ));
+                    names.push((listed.name, Node::Scratch(listed.id)));
                 }
             }
         }
@@ -372,7 +351,7 @@ impl Mount {
                 None
             };
             let id = match node {
-                Node::Scratch { inode, .. } => crate::scratch::file_id(*inode),
+                Node::Scratch(id) => crate::scratch::file_id(id.inode),
                 node => super::handle::file_id(node),
             };
             entries.push(Entry {
@@ -425,12 +404,7 @@ impl Mount {
             _ => time(self.started),
         };
         let behind = behind.map(|attributes| attributes.mtime).unwrap_or_default();
-        let later = if (behind.seconds, behind.nseconds) > (own.seconds, own.nseconds) {
-            behind
-        } else {
-            own
-        };
-        Ok(self.folder_attributes(node, later, !matches!(node, Node::Pinned { .. })))
+        Ok(self.folder_attributes(node, later(own, behind), !matches!(node, Node::Pinned { .. })))
     }
 }
 

@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::file_system::{Handle, Status};
 use crate::lake::TableName;
 use crate::render::Format;
+use crate::scratch::Id;
 
 /// The first two bytes of every handle: the layout's mark and number.
 const LAYOUT: u16 = 0x7001;
@@ -44,7 +45,7 @@ pub(crate) enum Node {
     /// `.status`.
     Status,
     /// A file or folder that is no table's.
-    Scratch { inode: u64, birth: u64 },
+    Scratch(Id),
 }
 
 /// The rows of a table as writable text.
@@ -137,7 +138,7 @@ fn parts(node: &Node) -> Bytes {
         Node::Query(turn) => (11, 0, turn, 0, 0, 0),
         Node::Statements => (12, 0, 0, 0, 0, 0),
         Node::Status => (13, 0, 0, 0, 0, 0),
-        Node::Scratch { inode, birth } => (14, 0, 0, inode, birth, 0),
+        Node::Scratch(id) => (14, 0, 0, id.inode, id.birth, 0),
     };
     let mut bytes = BytesMut::with_capacity(LENGTH - 8);
     bytes.put_u16(LAYOUT);
@@ -199,7 +200,7 @@ fn node(key: u64, handle: &[u8]) -> Option<Node> {
         11 => Node::Query(turn),
         12 => Node::Statements,
         13 => Node::Status,
-        14 => Node::Scratch { inode: a, birth: b },
+        14 => Node::Scratch(Id { inode: a, birth: b }),
         _ => return None,
     })
 }
@@ -226,7 +227,7 @@ mod tests {
                 version: 2,
                 file: 3,
             },
-            Node::Scratch { inode: 5, birth: 6 },
+            Node::Scratch(Id { inode: 5, birth: 6 }),
             Node::Query(8),
         ];
         for node in nodes {

@@ -2,9 +2,11 @@
 
 mod attributes;
 mod boundary;
+mod content;
 mod detach;
 mod edit;
 mod ending;
+mod entries;
 mod folders;
 mod handle;
 mod names;
@@ -28,8 +30,8 @@ pub use attributes::FSID;
 pub use refusal::Refusal;
 
 use crate::lake::{self, Lake, TableName};
-use crate::render::Renderer;
-use crate::scratch::Scratch;
+use crate::render::{Format, Renderer};
+use crate::scratch::{Id, Scratch};
 use handle::{Handles, table_id};
 use query::Query;
 use table::{Client, Table};
@@ -96,17 +98,19 @@ pub struct Mount {
     tables: Mutex<HashMap<u64, Arc<Table>>>,
     queries: Mutex<HashMap<Client, Arc<tokio::sync::Mutex<Query>>>>,
     /// Scratch files that were renamed onto a table's rows: who still holds their handle sees the rows.
-    became: Mutex<HashMap<(u64, u64), Became>>,
+    became: Mutex<HashMap<Id, Became>>,
     verifier: [u8; 8],
     started: SystemTime,
     ended: tokio::sync::watch::Sender<bool>,
 }
 
-/// What a scratch file became.
+/// What a scratch file, or a folder of such, became.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Became {
-    table: u64,
-    format: crate::render::Format,
+pub(crate) enum Became {
+    /// The rows of a table.
+    Rows { table: u64, format: Format },
+    /// The folder of a table.
+    Folder(u64),
 }
 
 impl Mount {
@@ -179,6 +183,11 @@ impl Mount {
 
     fn all_tables(&self) -> Vec<Arc<Table>> {
         self.tables.lock().values().cloned().collect()
+    }
+
+    /// Where the text of a table's last refused edit is kept.
+    fn rejected_path(&self, table: &Table) -> PathBuf {
+        self.options.state.join("rejected").join(format!("{:016x}", table.id))
     }
 
     fn sessions_folder(&self) -> PathBuf {

@@ -27,6 +27,7 @@ use crate::scratch::Folder;
 /// Where the folder cannot be used.
 pub(crate) fn keys(state: &Path) -> io::Result<(u64, [u8; 8])> {
     std::fs::create_dir_all(state.join("sessions"))?;
+    std::fs::create_dir_all(state.join("rejected"))?;
     let path = state.join("key");
     let key = match std::fs::read(&path) {
         Ok(bytes) if bytes.len() == 16 => bytes,

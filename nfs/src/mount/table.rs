@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use nfs3_types::nfs3::nfstime3;
 use parking_lot::Mutex;
 
+use super::attributes::later;
 use super::handle::{TextId, text_id};
 use super::session::Session;
 use crate::file_system::{Caller, Handle};
@@ -210,11 +211,18 @@ impl State {
         self.told.insert((*id, client.clone()), size);
     }
 
-    pub(crate) fn refuse(&mut self, refused: Refused) {
+    /// Notes an edit that was refused, for `data.csv.errors`.
+    pub(crate) fn refuse(&mut self, author: &lake::Author, operation: &'static str, version: u64, reason: &str) {
         while self.refusals.len() >= REFUSALS {
             self.refusals.pop_front();
         }
-        self.refusals.push_back(refused);
+        self.refusals.push_back(Refused {
+            time: SystemTime::now(),
+            client: author.client.clone(),
+            operation,
+            version,
+            reason: reason.to_string(),
+        });
         self.touch();
     }
 
@@ -237,13 +245,6 @@ impl State {
     pub(crate) fn folder_time(&self) -> nfstime3 {
         let version = self.current.as_ref().map(|version| version_time(version));
         let touched = self.touched.and_then(|time| nfstime3::try_from(time).ok());
-        let later = |a: nfstime3, b: nfstime3| {
-            if (a.seconds, a.nseconds) >= (b.seconds, b.nseconds) {
-                a
-            } else {
-                b
-            }
-        };
         match (version, touched) {
             (Some(version), Some(touched)) => later(version, touched),
             (Some(time), None) | (None, Some(time)) => time,

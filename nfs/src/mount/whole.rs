@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::boundary::{Moment, once};
 use super::edit::NewText;
 use super::ending::{Ending, ending};
-use super::handle::{Node, schema_id};
+use super::handle::Node;
 use super::names;
 use super::refusal::{Refusal, io_status, status};
 use super::serve::author;
 use super::session::disk;
 use super::statement;
-use super::table::{Client, Refused, Table};
+use super::table::{Client, Table};
 use super::{Became, Mount};
 use crate::file_system::{Caller, Status};
 use crate::lake::TableName;
@@ -72,8 +72,8 @@ impl Mount {
         match outcome {
             Ok(applied) => {
                 self.became.lock().insert(
-                    (id.inode, id.birth),
-                    Became {
+                    id,
+                    Became::Rows {
                         table: table.id,
                         format,
                     },
@@ -103,18 +103,11 @@ impl Mount {
             }
             Err(refusal) => {
                 tracing::warn!(table = %table.name.table, client = %by.author.client, "rename refused: {}", refusal.reason);
-                let rejected = self.options.state.join("rejected");
-                let kept = rejected.join(format!("{:016x}", table.id));
-                let copied = std::fs::create_dir_all(&rejected).and_then(|()| std::fs::copy(&path, &kept));
+                let kept = self.rejected_path(table);
+                let copied = std::fs::copy(&path, &kept);
                 let mut state = table.state.lock();
                 state.rejected = copied.is_ok().then_some(kept);
-                state.refuse(Refused {
-                    time: std::time::SystemTime::now(),
-                    client: by.author.client.clone(),
-                    operation: "rename",
-                    version: base.number,
-                    reason: refusal.reason,
-                });
+                state.refuse(&by.author, "rename", base.number, &refusal.reason);
                 Err(match refusal.status {
                     Status::NFS3ERR_JUKEBOX => Status::NFS3ERR_JUKEBOX,
                     _ => Status::NFS3ERR_PERM,
@@ -219,20 +212,13 @@ impl Mount {
         {
             let mut became = self.became.lock();
             became.insert(
-                (id.inode, id.birth),
-                Became {
+                id,
+                Became::Rows {
                     table: table.id,
                     format,
                 },
             );
-            // A folder: what its handle leads to is the table's.
-            became.insert(
-                (folder.inode, folder.birth),
-                Became {
-                    table: table.id,
-                    format: Format::Json,
-                },
-            );
+            became.insert(folder, Became::Folder(table.id));
         }
         if self.scratch.take(id).await.result.is_ok() {
             let _ = self.scratch.release(id).await;
@@ -336,7 +322,6 @@ impl Mount {
         for listed in self.scratch.list(&old, false).await.unwrap_or_default() {
             let _ = self.scratch.rename((&old, &listed.name), (&behind, &listed.name)).await;
         }
-        let _ = schema_id;
         Ok(())
     }
 }
