@@ -1,5 +1,6 @@
 //! The one entry: text to statement, statement to plan, plan to rows.
 
+mod memory;
 mod tables;
 
 use std::collections::HashMap;
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 use crate::plan::{Planner, PreparedStatements, Relations};
 use crate::store::Stores;
 use crate::table::ScanCodec;
+pub(crate) use memory::BalancedPool;
+use memory::ExchangesPass;
 pub(crate) use tables::TableVersion;
 
 /// What a session is opened with.
@@ -80,8 +82,9 @@ impl SessionBuilder {
         let lake = Arc::new(Lake::open(self.location.as_deref(), stores.clone()).await?);
         let mut runtime = self.runtime.unwrap_or_default().with_object_store_registry(stores);
         if let Some(bytes) = self.memory_limit {
-            runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
+            runtime = runtime.with_memory_pool(Arc::new(BalancedPool::new(bytes)));
         }
+        runtime.memory_pool = runtime.memory_pool.map(|pool| Arc::new(ExchangesPass(pool)) as _);
         let mut config = self
             .config
             .unwrap_or_default()

@@ -111,9 +111,10 @@ pub(crate) struct Arguments {
     #[arg(short = 'm', long = "memory-limit", value_name = "BYTES", value_parser = parse_size)]
     pub(crate) memory_limit: Option<usize>,
 
-    /// How memory is shared: greedy (first come, first served) or fair
-    #[arg(long = "mem-pool-type", value_name = "TYPE", default_value_t = PoolType::Greedy, requires = "memory_limit")]
-    pub(crate) memory_pool: PoolType,
+    /// How memory is shared: greedy (first come, first served) or fair (equal parts); without it, a part is kept for what
+    /// cannot spill
+    #[arg(long = "mem-pool-type", value_name = "TYPE", requires = "memory_limit")]
+    pub(crate) memory_pool: Option<PoolType>,
 
     /// How many of the largest memory consumers an out-of-memory error names
     #[arg(

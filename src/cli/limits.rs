@@ -11,6 +11,7 @@ use datafusion_cli::pool_type::PoolType;
 
 use super::arguments::Arguments;
 use crate::error::{Error, Result};
+use crate::session::BalancedPool;
 
 /// DataFusion's settings: those that suit a person who reads, then the environment's, then the flags'.
 ///
@@ -52,13 +53,18 @@ pub(crate) fn runtime(arguments: &Arguments) -> RuntimeEnvBuilder {
 }
 
 fn memory_pool(bytes: usize, arguments: &Arguments) -> Arc<dyn MemoryPool> {
-    match (
-        &arguments.memory_pool,
-        NonZeroUsize::new(arguments.top_memory_consumers),
-    ) {
-        (PoolType::Greedy, None) => Arc::new(GreedyMemoryPool::new(bytes)),
-        (PoolType::Greedy, Some(top)) => Arc::new(TrackConsumersPool::new(GreedyMemoryPool::new(bytes), top)),
-        (PoolType::Fair, None) => Arc::new(FairSpillPool::new(bytes)),
-        (PoolType::Fair, Some(top)) => Arc::new(TrackConsumersPool::new(FairSpillPool::new(bytes), top)),
+    let top = NonZeroUsize::new(arguments.top_memory_consumers);
+    match arguments.memory_pool {
+        None => tracked(BalancedPool::new(bytes), top),
+        Some(PoolType::Greedy) => tracked(GreedyMemoryPool::new(bytes), top),
+        Some(PoolType::Fair) => tracked(FairSpillPool::new(bytes), top),
+    }
+}
+
+/// A pool whose errors name its largest consumers.
+fn tracked(pool: impl MemoryPool, top: Option<NonZeroUsize>) -> Arc<dyn MemoryPool> {
+    match top {
+        None => Arc::new(pool),
+        Some(top) => Arc::new(TrackConsumersPool::new(pool, top)),
     }
 }

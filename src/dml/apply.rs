@@ -24,6 +24,7 @@ use crate::catalog::{Lake, TableId};
 use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot};
 use crate::plan::Running;
+use crate::store::put_for_commit;
 use crate::table::{Definition, FileStatistics, Rows, RowsTable, Selected, VectorFile, data_path, hidden_rows};
 
 /// Files that are made anew of their own parts at once: one is synced while the next one is made.
@@ -307,7 +308,7 @@ async fn splice(snapshot: &Snapshot, definition: &Definition, loss: Loss, runnin
         Some((folder, _)) => format!("{folder}/{name}"),
         None => name,
     };
-    store.put(&data_path(&path), bytes.into()).await?;
+    put_for_commit(store.as_ref(), &data_path(&path), bytes.into()).await?;
     running.progress.files.add(1);
     running.progress.bytes.add(size);
     let add = Add {

@@ -9,6 +9,7 @@ use arrow::array::UInt64Array;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
+use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use deltalake_core::kernel::{Action, Metadata, Protocol};
 use futures::future::BoxFuture;
@@ -50,6 +51,8 @@ pub(super) struct Planned {
     pub(super) target: Target,
     /// The table's next metadata and protocol, where the statement changes them.
     pub(super) evolution: Option<(Metadata, Protocol)>,
+    /// The settings that the plan was made for, where they are not the statement's.
+    pub(super) task: Option<Arc<TaskContext>>,
 }
 
 /// Plans the statement again, on the table's latest version. `spilling` asks for a plan whose joins can spill to disk.
@@ -355,11 +358,12 @@ impl SinkCommand for ChangeCommand {
         }
     }
 
-    async fn run(&self, input: Arc<dyn ExecutionPlan>, running: Running) -> Result<RecordBatch> {
+    async fn run(&self, input: Arc<dyn ExecutionPlan>, mut running: Running) -> Result<RecordBatch> {
         let mut planned = Planned {
             input,
             target: self.target.clone(),
             evolution: self.evolution.clone(),
+            task: None,
         };
         let mut lost = 0;
         let mut spilling = false;
@@ -383,6 +387,9 @@ impl SinkCommand for ChangeCommand {
                 Err(error) => return Err(error),
             }
             planned = (self.again)(spilling).await?;
+            if let Some(task) = planned.task.take() {
+                running.task = task;
+            }
         }
     }
 }

@@ -254,6 +254,7 @@ pub(super) async fn plan(
                     input: planner.state().create_physical_plan(&lowered.plan).await?,
                     target: lowered.target,
                     evolution: lowered.evolution,
+                    task: spilling.then(|| planner.state().task_ctx()),
                 })
             })
         })

@@ -19,6 +19,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::nan::Seen;
 use crate::error::{Error, Result};
+use crate::store::Deferring;
 use crate::table::{Definition, relabel};
 
 /// The size that a row group is closed at: an open one is in memory.
@@ -110,7 +111,7 @@ impl FileWriter {
             schema,
             physical,
             config,
-            store,
+            store: Arc::new(Deferring(store)),
             text_partitions,
             nan: Seen::default(),
         })

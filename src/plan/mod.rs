@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::format::ExplainFormat;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{ExplainOption, LogicalPlan, LogicalPlanBuilder};
@@ -25,6 +26,12 @@ use crate::commands;
 use crate::error::{Error, Result};
 use crate::log::Snapshot;
 use crate::table::rows;
+
+/// The rows of a batch in a plan that spills.
+const SPILLING_BATCH: usize = 1024;
+
+/// The bytes that each sort of a plan that spills keeps for its merge.
+const SPILLING_RESERVE: usize = 1 << 20;
 
 pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, sink_plan};
 pub(crate) use insert::{lower as lower_insert, project};
@@ -109,10 +116,20 @@ impl Planner {
         self.with_relations(query.clone(), relations).await
     }
 
-    /// The same planner, whose joins sort and spill where others would hold one side in memory.
+    /// The same planner, whose joins sort and spill where others would hold one side in memory, and whose plans run in
+    /// small batches: a merge of spilled runs holds two batches of each.
     pub(crate) fn spilling(&self) -> Self {
         let mut planner = self.clone();
-        planner.state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+        let options = planner.state.config_mut().options_mut();
+        options.optimizer.prefer_hash_join = false;
+        options.optimizer.repartition_joins = true;
+        // DataFusion joins by hash wherever there is one partition.
+        options.execution.target_partitions = options.execution.target_partitions.max(2);
+        let rows = options.execution.batch_size.get().min(SPILLING_BATCH);
+        if let Ok(rows) = ConfigNonZeroUsize::try_new(rows) {
+            options.execution.batch_size = rows;
+        }
+        options.execution.sort_spill_reservation_bytes = SPILLING_RESERVE;
         planner
     }
 

@@ -1,10 +1,12 @@
 //! A local store whose answers mean what they say: what was put is on disk, and so is its name.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -15,6 +17,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::failpoint;
@@ -24,6 +27,69 @@ use crate::failpoint;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unsynced;
 
+/// Marks a write (among [`PutOptions::extensions`]) that nothing refers to until a later [`PutMode::Create`] through the same
+/// store: it is on disk before that name appears. So the files of a commit and the commit itself are synced at once, and
+/// not one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Deferred;
+
+/// Puts a file that a commit is to name, whose bytes are on disk when the commit is.
+///
+/// # Errors
+/// Where the store fails.
+pub(crate) async fn put_for_commit(store: &dyn ObjectStore, location: &Path, payload: PutPayload) -> Result<()> {
+    let mut opts = PutOptions::default();
+    opts.extensions.insert(Deferred);
+    store.put_opts(location, payload, opts).await.map(|_| ())
+}
+
+/// A store whose small files need only be on disk when the commit that names them is. Large ones, which are uploaded in
+/// parts, are synced as they end.
+#[derive(Debug)]
+pub(crate) struct Deferring(pub(crate) Arc<dyn ObjectStore>);
+
+impl fmt::Display for Deferring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Deferring {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, mut opts: PutOptions) -> Result<PutResult> {
+        opts.extensions.insert(Deferred);
+        self.0.put_opts(location, payload, opts).await
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.0.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[std::ops::Range<u64>]) -> Result<Vec<bytes::Bytes>> {
+        self.0.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.0.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
 /// The local file system, rooted at `/`, with fsync of file and folder behind every write.
 ///
 /// `LocalFileSystem` of object_store 0.13 never syncs: after a power cut, a commit that was acknowledged can be gone or
@@ -31,6 +97,8 @@ pub(crate) struct Unsynced;
 #[derive(Debug, Default)]
 pub(crate) struct DurableLocal {
     inner: LocalFileSystem,
+    /// Files that are complete, and perhaps not on disk.
+    pending: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl fmt::Display for DurableLocal {
@@ -51,7 +119,14 @@ impl ObjectStore for DurableLocal {
         let target = Target {
             path: self.file(location)?,
             location: location.clone(),
-            synced: opts.extensions.get::<Unsynced>().is_none(),
+            synced: if opts.extensions.get::<Unsynced>().is_some() {
+                Synced::Never
+            } else if opts.extensions.get::<Deferred>().is_some() {
+                Synced::Later
+            } else {
+                Synced::Now
+            },
+            pending: self.pending.clone(),
         };
         match opts.mode {
             PutMode::Create => blocking(move || create(&target, &payload)).await,
@@ -166,60 +241,116 @@ fn passing(step: &str, location: &Path, place: &str) -> Result<()> {
     })
 }
 
+/// When a write has to be on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Synced {
+    Now,
+    /// Before the next name appears that is created and synced.
+    Later,
+    Never,
+}
+
 /// Where bytes are to be put.
 struct Target {
     path: PathBuf,
     location: Path,
-    synced: bool,
+    synced: Synced,
+    pending: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
-/// Writes the bytes to a temporary file beside the target, synced, links it in with `publish`, and syncs the folder.
-fn write_beside(
-    target: &Target,
-    payload: &PutPayload,
-    publish: impl FnOnce(&FilePath) -> io::Result<()>,
-) -> Result<PutResult> {
-    let pass = |place| failpoint::at_store("put", &target.location, place);
-    let parent = target.path.parent().unwrap_or(FilePath::new("/"));
-    let attempt = || -> io::Result<()> {
-        pass("begin")?;
-        make_folders(parent)?;
-        let temporary = parent.join(format!(".{}.tmp", Uuid::new_v4().simple()));
-        let written = (|| {
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-            for chunk in payload.iter() {
-                file.write_all(chunk)?;
+impl Target {
+    /// Writes the bytes to a temporary file beside the target, lets `settle` bring it to disk, gives it its name with
+    /// `publish`, and syncs the folder.
+    fn write_beside(
+        &self,
+        payload: &PutPayload,
+        settle: impl FnOnce(&File) -> io::Result<()>,
+        publish: impl FnOnce(&FilePath) -> io::Result<()>,
+    ) -> Result<PutResult> {
+        let pass = |place| failpoint::at_store("put", &self.location, place);
+        let parent = self.path.parent().unwrap_or(FilePath::new("/"));
+        let attempt = || -> io::Result<()> {
+            pass("begin")?;
+            make_folders(parent)?;
+            let temporary = parent.join(format!(".{}.tmp", Uuid::new_v4().simple()));
+            let written = (|| {
+                let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+                for chunk in payload.iter() {
+                    file.write_all(chunk)?;
+                }
+                if self.synced == Synced::Now {
+                    settle(&file)?;
+                }
+                pass("staged")?;
+                publish(&temporary)?;
+                pass("named")
+            })();
+            // After a rename there is nothing left to remove; after a link, or a failure, there is.
+            let _ = fs::remove_file(&temporary);
+            written?;
+            match self.synced {
+                Synced::Now => sync_folder(parent)?,
+                Synced::Later => drop(self.pending.lock().insert(self.path.clone())),
+                Synced::Never => {}
             }
-            if target.synced {
-                file.sync_all()?;
-            }
-            pass("staged")?;
-            publish(&temporary)?;
-            pass("named")
-        })();
-        // After a rename there is nothing left to remove; after a link, or a failure, there is.
-        let _ = fs::remove_file(&temporary);
-        written?;
-        if target.synced {
-            sync_folder(parent)?;
+            pass("done")
+        };
+        attempt().map_err(|error| store_error(&self.path, error))?;
+        Ok(PutResult {
+            e_tag: None,
+            version: None,
+        })
+    }
+
+    /// Brings the file to disk, and with it every file that waits for a name like this one.
+    fn sync_with_pending(&self, file: &File) -> io::Result<()> {
+        let pending: Vec<PathBuf> = self.pending.lock().iter().cloned().collect();
+        let folders: HashSet<&FilePath> = pending.iter().filter_map(|path| path.parent()).collect();
+        let names: Vec<&FilePath> = folders
+            .into_iter()
+            .chain(pending.iter().map(PathBuf::as_path))
+            .collect();
+        let part = names.len().div_ceil(SYNCS_AT_ONCE).max(1);
+        thread::scope(|scope| {
+            let workers: Vec<_> = names
+                .chunks(part)
+                .map(|names| scope.spawn(|| names.iter().try_for_each(|name| sync_if_there(name))))
+                .collect();
+            file.sync_all()?;
+            workers.into_iter().try_for_each(|worker| {
+                let panicked = |_| Err(io::Error::other("a thread that syncs files stopped"));
+                worker.join().unwrap_or_else(panicked)
+            })
+        })?;
+        let mut waiting = self.pending.lock();
+        for path in &pending {
+            waiting.remove(path);
         }
-        pass("done")
-    };
-    attempt().map_err(|error| store_error(&target.path, error))?;
-    Ok(PutResult {
-        e_tag: None,
-        version: None,
-    })
+        Ok(())
+    }
+}
+
+/// How many files are brought to disk at once: the file system joins them into few journal entries.
+const SYNCS_AT_ONCE: usize = 8;
+
+/// A statement that failed has removed its files again.
+fn sync_if_there(path: &FilePath) -> io::Result<()> {
+    match File::open(path).and_then(|file| file.sync_all()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
 /// The name appears at once, with all bytes behind it on disk, or not at all: a reader (or a crash) between creation and
 /// content would leave a torn commit.
 fn create(target: &Target, payload: &PutPayload) -> Result<PutResult> {
-    write_beside(target, payload, |temporary| fs::hard_link(temporary, &target.path))
+    let settle = |file: &File| target.sync_with_pending(file);
+    target.write_beside(payload, settle, |temporary| fs::hard_link(temporary, &target.path))
 }
 
 fn replace(target: &Target, payload: &PutPayload) -> Result<PutResult> {
-    write_beside(target, payload, |temporary| fs::rename(temporary, &target.path))
+    let publish = |temporary: &FilePath| fs::rename(temporary, &target.path);
+    target.write_beside(payload, File::sync_all, publish)
 }
 
 /// Creates missing folders, and syncs each new name into its parent.

@@ -17,7 +17,7 @@ use url::{Position, Url};
 
 use crate::error::{Error, Result};
 
-pub(crate) use durable::{DurableLocal, Unsynced};
+pub(crate) use durable::{Deferring, DurableLocal, Unsynced, put_for_commit};
 
 /// The schemes of stores that are not local.
 const SCHEMES: [&str; 11] = [

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::scan::place;
 use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot};
-use crate::store::Stores;
+use crate::store::{Stores, put_for_commit};
 
 /// What a file of vectors begins with.
 const FORMAT: u8 = 1;
@@ -179,7 +179,7 @@ impl VectorFile {
     /// Where the store fails.
     pub(crate) async fn write(self, store: &dyn ObjectStore) -> Result<()> {
         if self.bytes.len() > 1 {
-            store.put(&self.path(), self.bytes.clone().into()).await?;
+            put_for_commit(store, &self.path(), self.bytes.clone().into()).await?;
         }
         Ok(())
     }

@@ -69,15 +69,20 @@ impl<'a> FileStatistics<'a> {
         let mut columns = Vec::with_capacity(self.wanted.len());
         for (at, (field, wanted)) in self.layout.source_fields().zip(&self.wanted).enumerate() {
             let partition = at.checked_sub(in_files).and_then(|at| partitions.get(at));
-            columns.push(match (wanted, partition, self.bounds.get(field.name())) {
+            let column = match (wanted, partition, self.bounds.get(field.name())) {
                 (true, Some(value), _) => of_constant(value, rows),
                 (true, None, Some(bounds)) => of_bounds(bounds, place, tight, is_sharp(field.data_type()))?,
                 _ => ColumnStatistics::new_unknown(),
-            });
+            };
+            let width = field.data_type().primitive_width();
+            let bytes = width.and_then(|width| rows?.checked_mul(width));
+            columns.push(column.with_byte_size(bytes.map_or(Precision::Absent, Precision::Exact)));
         }
         Ok(Statistics {
             num_rows: rows.map_or(Precision::Absent, Precision::Exact),
-            total_byte_size: usize::try_from(file.size()).map_or(Precision::Absent, Precision::Inexact),
+            // A file's size says little of the columns that are read of it, decoded; DataFusion weighs such an input by its
+            // rows, and computes what columns of fixed width take.
+            total_byte_size: Precision::Absent,
             column_statistics: columns,
         })
     }
