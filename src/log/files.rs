@@ -11,6 +11,7 @@ use deltalake_core::kernel::{Add, DeletionVectorDescriptor, Remove};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use roaring::RoaringTreemap;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::error::Result;
@@ -83,6 +84,13 @@ pub(crate) fn remove(add: &Add, data_change: bool) -> Remove {
 /// The tag of a file that was written anew in the place of another: where that one stood among the table's files.
 const POSITION: &str = "posixlake.position";
 
+/// A file's statistics, of which only the count is read.
+#[derive(Deserialize)]
+struct Counted {
+    #[serde(rename = "numRecords")]
+    records: Option<u64>,
+}
+
 impl DataFile {
     /// Where the file's rows stand among those of other files: texts that sort in that order. Files that come later stand behind, unless they were written
     /// in the place of another.
@@ -128,8 +136,18 @@ impl DataFile {
 
     /// The rows in the file, deleted ones included.
     pub(crate) fn records(&self) -> Option<u64> {
-        self.records
-            .or_else(|| self.statistics().get("numRecords").and_then(Value::as_u64))
+        if let Some(statistics) = self.statistics.get() {
+            return self
+                .records
+                .or_else(|| statistics.get("numRecords").and_then(Value::as_u64));
+        }
+        // Of 100,000 files one often wants the count alone: the bounds beside it are not made into values for it.
+        let counted = || {
+            serde_json::from_str::<Counted>(self.add.stats.as_deref()?)
+                .ok()?
+                .records
+        };
+        self.records.or_else(counted)
     }
 
     /// The rows that the file's deletion vector hides.

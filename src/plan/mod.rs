@@ -15,6 +15,7 @@ use datafusion::common::ScalarValue;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::format::ExplainFormat;
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::logical_expr::{ExplainOption, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as NativeStatement;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, Statement as SqlStatement, TableFactor};
@@ -26,12 +27,6 @@ use crate::commands;
 use crate::error::{Error, Result};
 use crate::log::Snapshot;
 use crate::table::rows;
-
-/// The rows of a batch in a plan that spills.
-const SPILLING_BATCH: usize = 1024;
-
-/// The bytes that each sort of a plan that spills keeps for its merge.
-const SPILLING_RESERVE: usize = 1 << 20;
 
 pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, sink_plan};
 pub(crate) use insert::{lower as lower_insert, project};
@@ -116,20 +111,26 @@ impl Planner {
         self.with_relations(query.clone(), relations).await
     }
 
-    /// The same planner, whose joins sort and spill where others would hold one side in memory, and whose plans run in
-    /// small batches: a merge of spilled runs holds two batches of each.
+    /// The same planner, whose joins sort and spill where others would hold one side in memory. What each sort keeps for its
+    /// merge, and the batches, of which a merge holds two of each run, are as small as the memory pool asks for; smaller
+    /// ones cost time, since a sort in memory looks at each of its batches for every one that it gives.
     pub(crate) fn spilling(&self) -> Self {
         let mut planner = self.clone();
+        let pool = match self.state.runtime_env().memory_pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes,
+            _ => usize::MAX,
+        };
         let options = planner.state.config_mut().options_mut();
         options.optimizer.prefer_hash_join = false;
         options.optimizer.repartition_joins = true;
         // DataFusion joins by hash wherever there is one partition.
         options.execution.target_partitions = options.execution.target_partitions.max(2);
-        let rows = options.execution.batch_size.get().min(SPILLING_BATCH);
-        if let Ok(rows) = ConfigNonZeroUsize::try_new(rows) {
+        let reserved = options.execution.sort_spill_reservation_bytes;
+        options.execution.sort_spill_reservation_bytes = reserved.min((pool / 64).max(1 << 20));
+        let rows = options.execution.batch_size.get();
+        if let Ok(rows) = ConfigNonZeroUsize::try_new(rows.min((pool >> 15).max(1024))) {
             options.execution.batch_size = rows;
         }
-        options.execution.sort_spill_reservation_bytes = SPILLING_RESERVE;
         planner
     }
 
