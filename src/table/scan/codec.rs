@@ -174,7 +174,7 @@ impl Found {
                 file.add.path
             ))
         })?;
-        Ok(Some(ParquetRowSelection::new(selection(&hidden, rows)?)))
+        Ok(Some(ParquetRowSelection::new(selection(Some(&hidden), None, rows)?.0)))
     }
 
     /// Gives a plan of files what did not travel.

@@ -33,6 +33,7 @@ pub(super) struct Totals {
     kept_files: usize,
     kept_bytes: u64,
     hidden_rows: u64,
+    skipped_rows: u64,
 }
 
 impl Totals {
@@ -45,10 +46,11 @@ impl Totals {
     }
 
     /// Takes note of a file that is read but for some of its rows.
-    pub(super) fn keep(&mut self, bytes: u64, hidden: u64) {
+    pub(super) fn keep(&mut self, bytes: u64, hidden: u64, skipped: u64) {
         self.kept_files += 1;
         self.kept_bytes += bytes;
         self.hidden_rows += hidden;
+        self.skipped_rows += skipped;
     }
 
     /// What became of the files, by the counters of the plan that reads them.
@@ -69,6 +71,7 @@ impl Totals {
             bytes_skipped: self.bytes - self.kept_bytes.min(self.bytes),
             bytes_read: read as u64,
             rows_deleted: self.hidden_rows,
+            rows_skipped: self.skipped_rows,
         }
     }
 }

@@ -8,6 +8,8 @@ mod exec;
 mod layout;
 mod mapping;
 mod nan;
+mod paged;
+mod places;
 mod provider;
 mod prune;
 mod record;
@@ -38,7 +40,6 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use parking_lot::Mutex;
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::file::metadata::ParquetMetaDataReader;
 use roaring::RoaringTreemap;
 use url::{Position, Url};
@@ -58,6 +59,8 @@ use candidates::Candidates;
 use exec::{About, LakeScanExec, Totals};
 use layout::Layout;
 use mapping::MappedColumns;
+use paged::Paged;
+use places::{Places, selection};
 use prune::Pruner;
 use statistics::{FileStatistics, total};
 
@@ -142,16 +145,22 @@ impl Rows {
         &self.snapshot
     }
 
-    /// Conditions on what the log says of a file are answered by the choice of files; others make that choice smaller.
+    /// Conditions on what the log says of a file, and on the places of rows, are answered by the choice of files and rows; others
+    /// make the choice of files smaller.
     pub(crate) fn pushdown(&self, filters: &[&Expr]) -> Vec<TableProviderFilterPushDown> {
         let kind = |filter: &&Expr| {
-            if self.layout.is_in_log(filter) {
+            if self.layout.is_in_log(filter) || self.places(std::slice::from_ref(*filter)).is_some() {
                 TableProviderFilterPushDown::Exact
             } else {
                 TableProviderFilterPushDown::Inexact
             }
         };
         filters.iter().map(kind).collect()
+    }
+
+    /// The places of the rows that conditions leave; none where they are not about places.
+    fn places(&self, filters: &[Expr]) -> Option<Places> {
+        self.has_identity().then(|| Places::of_all(filters)).flatten()
     }
 
     /// Whether the last scan would have looked for rows in one of these files, had they been there.
@@ -189,9 +198,14 @@ impl Rows {
             None => Candidates::all(&self.definition, &self.layout, self.snapshot.files()),
         };
         let mut totals = Totals::of(candidates.len(), candidates.bytes());
-        let pruner = Arc::new(Pruner::new(state, filters, &self.layout)?);
+        let places = self.places(filters);
+        let on_files = filters
+            .iter()
+            .filter(|filter| self.places(std::slice::from_ref(*filter)).is_none());
+        let on_files: Vec<Expr> = on_files.cloned().collect();
+        let pruner = Arc::new(Pruner::new(state, &on_files, &self.layout)?);
         let kept = pruner.keep(candidates)?;
-        let is_exact = pruner.is_exact();
+        let is_exact = pruner.is_exact() && places.is_none();
         *self.pruner.lock() = Some(pruner);
         let kept = kept.filter(|kept| kept.contains(&false));
         let chosen = |kept: &Option<Vec<bool>>| candidates.select(kept.as_deref());
@@ -213,6 +227,7 @@ impl Rows {
         let context = Reading {
             table: Folder::of(self.snapshot.url())?,
             partitions: candidates.partitions()?,
+            places,
             statistics: FileStatistics::of(candidates, self.layout.columns_of(projection, filters))?,
         };
         let reads = chosen
@@ -222,13 +237,14 @@ impl Rows {
         let mut by_store: BTreeMap<String, Vec<PartitionedFile>> = BTreeMap::new();
         let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);
         while let Some(file) = reads.try_next().await? {
-            let Some((store, file, hidden)) = file else { continue };
-            totals.keep(file.object_meta.size, hidden);
-            by_store.entry(store).or_default().push(file);
+            let Some(read) = file else { continue };
+            totals.keep(read.file.object_meta.size, read.hidden, read.skipped);
+            by_store.entry(read.store).or_default().push(read.file);
         }
         let mut scans = Vec::new();
         for (store, files) in by_store {
-            scans.push(self.source(state, &store, files, projection, limit)?);
+            let by_place = context.places.is_some();
+            scans.push(self.source(state, &store, files, by_place, projection, limit)?);
         }
         let projected = match projection {
             Some(columns) => Arc::new(self.schema().project(columns)?),
@@ -271,6 +287,7 @@ impl Rows {
         state: &dyn Session,
         store: &str,
         files: Vec<PartitionedFile>,
+        by_place: bool,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
@@ -293,7 +310,12 @@ impl Rows {
             Arc::new(ReadAhead::new(bytes, &files))
         } else {
             let footers = runtime.cache_manager.get_file_metadata_cache();
-            Arc::new(CachedParquetFileReaderFactory::new(bytes, footers))
+            let cached = CachedParquetFileReaderFactory::new(bytes, footers);
+            if by_place {
+                Arc::new(Paged(cached))
+            } else {
+                Arc::new(cached)
+            }
         };
         let source = ParquetSource::new(self.layout.table_schema())
             .with_table_parquet_options(options)
@@ -316,13 +338,13 @@ impl Rows {
         Ok(DataSourceExec::from_data_source(config.build()))
     }
 
-    /// The file as DataFusion reads it; none where all its rows are hidden.
+    /// The file as DataFusion reads it; none where none of its rows is to be read.
     async fn partitioned_file(
         &self,
         context: &Reading<'_>,
         place: usize,
         selected: &Selected,
-    ) -> DataFusionResult<Option<(String, PartitionedFile, u64)>> {
+    ) -> DataFusionResult<Option<ReadFile>> {
         let file = &selected.file;
         let (store, path) = context.table.place(&file.add.path)?;
         let hidden = match &selected.hidden {
@@ -338,19 +360,29 @@ impl Rows {
         })
         .with_partition_values(context.partition_values(place, selected, self.has_identity())?);
         let hides = hidden.as_ref().map_or(0, |hidden| hidden.len());
-        if let Some(hidden) = hidden.filter(|hidden| !hidden.is_empty()) {
+        let mut left_out = 0;
+        if hides > 0 || context.places.is_some() {
             let rows = match file.records() {
                 Some(rows) => rows,
                 None => self.count_rows(&store, &read).await?,
             };
-            if hidden.len() >= rows {
+            let (selection, selected) = selection(hidden.as_deref(), context.places.as_ref(), rows)?;
+            if selected == 0 {
                 return Ok(None);
             }
-            read = read.with_extension(ParquetRowSelection::new(selection(&hidden, rows)?));
+            left_out = rows - selected;
+            read = read.with_extension(ParquetRowSelection::new(selection));
         }
-        let statistics = context.statistics.of_file(place, file, hides, &read.partition_values)?;
+        let statistics = context
+            .statistics
+            .of_file(place, file, left_out, &read.partition_values)?;
         read.statistics = Some(Arc::new(statistics));
-        Ok(Some((store, read, hides)))
+        Ok(Some(ReadFile {
+            store,
+            file: read,
+            hidden: hides,
+            skipped: left_out.saturating_sub(hides),
+        }))
     }
 
     /// The rows of a file of which the log does not say how many there are.
@@ -365,9 +397,21 @@ impl Rows {
     }
 }
 
+/// A file that is read.
+struct ReadFile {
+    store: String,
+    file: PartitionedFile,
+    /// Rows that its deletion vector hides.
+    hidden: u64,
+    /// Other rows that are left out because of their places.
+    skipped: u64,
+}
+
 /// What is known of the files of a scan.
 struct Reading<'a> {
     table: Folder,
+    /// The places of rows to read, where not all are.
+    places: Option<Places>,
     partitions: Vec<ArrayRef>,
     statistics: FileStatistics<'a>,
 }
@@ -455,44 +499,6 @@ fn balanced(files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup> {
         }
     }
     groups.into_iter().map(FileGroup::new).collect()
-}
-
-/// The rows that are read: all `rows` but the hidden ones.
-fn selection(hidden: &RoaringTreemap, rows: u64) -> Result<RowSelection> {
-    let count = |rows: u64| usize::try_from(rows).map_err(|_| Error::corrupt("a row number is too large"));
-    let mut selectors = Vec::new();
-    let mut next = 0;
-    let mut run: Option<(u64, u64)> = None;
-    let mut close = |from: u64, to: u64, next: &mut u64| -> Result<()> {
-        if from > *next {
-            selectors.push(RowSelector::select(count(from - *next)?));
-        }
-        selectors.push(RowSelector::skip(count(to - from)?));
-        *next = to;
-        Ok(())
-    };
-    for row in hidden {
-        if row >= rows {
-            return Err(Error::corrupt(format!(
-                "a deletion vector hides row {row} of a file that has {rows} rows"
-            )));
-        }
-        run = match run {
-            Some((from, to)) if to == row => Some((from, row + 1)),
-            Some((from, to)) => {
-                close(from, to, &mut next)?;
-                Some((row, row + 1))
-            }
-            None => Some((row, row + 1)),
-        };
-    }
-    if let Some((from, to)) = run {
-        close(from, to, &mut next)?;
-    }
-    if next < rows {
-        selectors.push(RowSelector::select(count(rows - next)?));
-    }
-    Ok(RowSelection::from(selectors))
 }
 
 /// The type that scans give a column of this type: views where there are any, which take no copies.

@@ -33,11 +33,13 @@ pub(super) struct Counts {
     pub(super) bytes_read: u64,
     /// The rows of the files that were read which deletion vectors hide.
     pub(super) rows_deleted: u64,
+    /// Other rows of these files that conditions on their places leave out, unread.
+    pub(super) rows_skipped: u64,
 }
 
 impl Counts {
     /// The counts by name.
-    pub(super) fn named(&self) -> [(&'static str, u64); 7] {
+    pub(super) fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("files_total", self.files_total),
             ("files_skipped", self.files_skipped),
@@ -46,6 +48,7 @@ impl Counts {
             ("bytes_skipped", self.bytes_skipped),
             ("bytes_read", self.bytes_read),
             ("rows_deleted", self.rows_deleted),
+            ("rows_skipped", self.rows_skipped),
         ]
     }
 }
@@ -90,6 +93,7 @@ impl ScanLog {
             "bytes_read",
             "rows_returned",
             "rows_deleted",
+            "rows_skipped",
             "duration_us",
         ];
         fields.extend(counts.map(|name| Field::new(name, DataType::UInt64, false)));
@@ -121,6 +125,7 @@ impl ScanLog {
                 number(|scan| scan.counts.bytes_read),
                 number(|scan| scan.rows),
                 number(|scan| scan.counts.rows_deleted),
+                number(|scan| scan.counts.rows_skipped),
                 number(|scan| u64::try_from(scan.took.as_micros()).unwrap_or(u64::MAX)),
             ],
         )?)
