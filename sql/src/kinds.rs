@@ -34,6 +34,10 @@ impl Statement {
             Self::Checkpoint(_) => "CHECKPOINT",
             Self::Generate(_) => "GENERATE",
             Self::Analyze(_) => "ANALYZE TABLE",
+            Self::Backup(_) => "BACKUP",
+            Self::VerifyBackup(_) => "VERIFY BACKUP",
+            Self::RestoreBackup(_) => "RESTORE FROM",
+            Self::KillQuery(_) => "KILL QUERY",
             Self::Call(_) => "CALL",
             Self::DescribeHistory(_) => "DESCRIBE HISTORY",
             Self::DescribeDetail(_) => "DESCRIBE DETAIL",
@@ -50,6 +54,15 @@ impl Statement {
             NativeStatement::Statement(statement) if matches!(statement.as_ref(), SqlStatement::Query(_))))
     }
 
+    /// Whether it reports: its rows stand even where it ends in an error, which sums them up.
+    pub fn reports(&self) -> bool {
+        match self {
+            Self::VerifyBackup(_) => true,
+            Self::Call(call) => call.procedure.value == "verify_backup",
+            _ => false,
+        }
+    }
+
     /// Whether running it can change a table, the catalog or a file; true where only running it can tell.
     pub fn modifies(&self) -> bool {
         match self {
@@ -61,7 +74,8 @@ impl Statement {
             | Self::ShowProperties(_)
             | Self::ShowPartitions(_)
             | Self::ShowCreateTable(_)
-            | Self::ShowProcedures => false,
+            | Self::ShowProcedures
+            | Self::VerifyBackup(_) => false,
             Self::Vacuum(vacuum) => !vacuum.dry_run,
             Self::Fsck(fsck) => !fsck.dry_run,
             _ => true,

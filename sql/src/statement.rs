@@ -64,6 +64,14 @@ pub enum Statement {
     Generate(Generate),
     /// `ANALYZE TABLE t COMPUTE STATISTICS`.
     Analyze(ObjectName),
+    /// `BACKUP {TABLE t | LAKE} TO 'url' [INCREMENTAL]`.
+    Backup(Backup),
+    /// `VERIFY BACKUP 'url'`.
+    VerifyBackup(VerifyBackup),
+    /// `RESTORE {TABLE t [AS new] | LAKE} FROM 'url' …`.
+    RestoreBackup(RestoreBackup),
+    /// `KILL QUERY n`.
+    KillQuery(u64),
     /// `CALL [system.]procedure(arguments)`.
     Call(Call),
     /// `DESCRIBE HISTORY t [LIMIT n]`.
@@ -592,6 +600,39 @@ pub struct Restore {
     pub table: ObjectName,
     /// The state to go back to.
     pub as_of: AsOf,
+}
+
+/// `BACKUP`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    /// The table; the whole lake where none is named.
+    pub table: Option<ObjectName>,
+    /// Where the backup lies.
+    pub location: String,
+    /// `INCREMENTAL`: adds to the backup that is there.
+    pub incremental: bool,
+}
+
+/// `VERIFY BACKUP`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VerifyBackup {
+    /// Where the backup lies.
+    pub location: String,
+}
+
+/// `RESTORE … FROM` a backup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoreBackup {
+    /// The table, as it is called in the backup; all of them where none is named.
+    pub table: Option<ObjectName>,
+    /// `AS new`: what it will be called; as it was where not said.
+    pub target: Option<ObjectName>,
+    /// Where the backup lies.
+    pub location: String,
+    /// The state to bring back; the last of the backup where not said. For the whole lake, a time.
+    pub as_of: Option<AsOf>,
+    /// `OVERWRITE`: a table that stands gets the state as its next version.
+    pub overwrite: bool,
 }
 
 /// `FSCK REPAIR TABLE`.

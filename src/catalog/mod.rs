@@ -37,6 +37,8 @@ pub(crate) const CATALOG: &str = "lake";
 pub(crate) const DEFAULT_SCHEMA: &str = "default";
 /// The schema whose table names are locations.
 pub(crate) const LOCATION_SCHEMA: &str = "delta";
+/// The folder of posixlake's own tables, which no schema shows.
+const OWN_SCHEMA: &str = "_posixlake";
 /// The one table of a lake whose location is a table.
 pub(crate) const ONLY_TABLE: &str = "data";
 
@@ -419,6 +421,48 @@ impl Lake {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// The tables in the lake's folder, those of posixlake itself included, by schema and name. Tables elsewhere that the
+    /// session gave a name are not among them.
+    ///
+    /// # Errors
+    /// Where there is no lake, or the store fails.
+    pub(crate) async fn tables(&self) -> Result<Vec<TableId>> {
+        let Some(root) = &self.root else {
+            return Err(Error::not_found("the session has no lake; open one with --lake"));
+        };
+        if self.single {
+            return Ok(vec![TableId {
+                schema: DEFAULT_SCHEMA.to_string(),
+                name: ONLY_TABLE.to_string(),
+                url: root.clone(),
+            }]);
+        }
+        let mut tables = Vec::new();
+        let mut schemas = vec![OWN_SCHEMA.to_string()];
+        let id = |schema: &str, name: String, folder: &Url| {
+            Ok::<_, Error>(TableId {
+                schema: schema.to_string(),
+                url: folder_url(&name, Some(folder))?,
+                name,
+            })
+        };
+        for (name, is_table) in self.folders(root.clone()).await? {
+            match is_table {
+                true => tables.push(id(DEFAULT_SCHEMA, name, root)?),
+                false => schemas.push(name),
+            }
+        }
+        for schema in schemas {
+            let folder = folder_url(&schema, Some(root))?;
+            for (name, is_table) in self.folders(folder.clone()).await? {
+                if is_table {
+                    tables.push(id(&schema, name, &folder)?);
+                }
+            }
+        }
+        Ok(tables)
     }
 
     /// The folders below a folder that are tables (true) or may be schemas (false).

@@ -114,7 +114,14 @@ pub(crate) async fn run(
             }),
             Err(stop) => stop.into(),
         },
-        Ok(Err(error)) => Outcome::Failed(error),
+        Ok(Err(error)) => {
+            if parsed.statement.reports()
+                && let Err(stop) = printer.finish()
+            {
+                return stop.into();
+            }
+            Outcome::Failed(error)
+        }
         Err(fault) => Outcome::Failed(Error::internal(format!("the statement's task stopped: {fault}"))),
     }
 }

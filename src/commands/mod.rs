@@ -6,6 +6,7 @@ mod alter_properties;
 mod alter_rules;
 mod alter_table;
 mod analyze;
+mod backup;
 mod blueprint;
 mod checkpoint;
 mod clone_files;
@@ -71,6 +72,9 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
         Statement::Checkpoint(table) => checkpoint::plan(planner, table, statement.to_string()).await,
         Statement::Generate(request) => generate::plan(planner, request, statement.to_string()).await,
         Statement::Analyze(table) => analyze::plan(planner, table, statement.to_string()).await,
+        Statement::Backup(request) => backup::plan(planner, request, statement.to_string()).await,
+        Statement::VerifyBackup(request) => backup::plan_verify(planner, request, statement.to_string()),
+        Statement::RestoreBackup(request) => backup::plan_restore(planner, request, statement.to_string()),
         Statement::Call(call) => Box::pin(plan(planner, &procedures::lower(planner, call)?)).await,
         Statement::DescribeHistory(request) => describe::history(planner, request).await,
         Statement::DescribeDetail(table) => describe::detail(planner, table).await,

@@ -4,7 +4,10 @@ use arrow::array::AsArray;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName};
-use posixlake_sql::{AsOf, Call, Fsck, Generate, Optimize, Reorg, Restore, Statement, Vacuum, VacuumMode};
+use posixlake_sql::{
+    AsOf, Backup, Call, Fsck, Generate, Optimize, Reorg, Restore, RestoreBackup, Statement, Vacuum, VacuumMode,
+    VerifyBackup,
+};
 
 use super::show::did_you_mean;
 use crate::error::{Error, Result};
@@ -67,6 +70,18 @@ const fn may(name: &'static str, data_type: &'static str, default: &'static str)
 
 const TABLE: Parameter = must("table", "STRING");
 
+const BACKUP_RESULT: &[&str] = &[
+    "table",
+    "backup_number",
+    "version",
+    "num_files",
+    "num_bytes",
+    "num_copied_files",
+    "num_copied_bytes",
+    "restorable_versions",
+];
+const RESTORED_RESULT: &[&str] = &["table", "version", "num_files", "num_bytes"];
+
 /// Every procedure, in order of their names.
 pub(crate) const PROCEDURES: &[Procedure] = &[
     Procedure {
@@ -76,6 +91,34 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
         statement: "ANALYZE TABLE t COMPUTE STATISTICS",
         summary: "Computes the statistics of files that have none.",
         lower: |arguments| Ok(Statement::Analyze(arguments.table()?)),
+    },
+    Procedure {
+        name: "backup",
+        parameters: &[TABLE, must("url", "STRING"), may("incremental", "BOOLEAN", "false")],
+        result: BACKUP_RESULT,
+        statement: "BACKUP TABLE t TO 'url' [INCREMENTAL]",
+        summary: "Copies a table with its history and checksums.",
+        lower: |arguments| {
+            Ok(Statement::Backup(Backup {
+                table: Some(arguments.table()?),
+                location: arguments.text("url")?.unwrap_or_default(),
+                incremental: arguments.flag("incremental")?,
+            }))
+        },
+    },
+    Procedure {
+        name: "backup_lake",
+        parameters: &[must("url", "STRING"), may("incremental", "BOOLEAN", "false")],
+        result: BACKUP_RESULT,
+        statement: "BACKUP LAKE TO 'url' [INCREMENTAL]",
+        summary: "Copies all tables of the lake with their history and checksums.",
+        lower: |arguments| {
+            Ok(Statement::Backup(Backup {
+                table: None,
+                location: arguments.text("url")?.unwrap_or_default(),
+                incremental: arguments.flag("incremental")?,
+            }))
+        },
     },
     Procedure {
         name: "checkpoint",
@@ -173,6 +216,62 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
         },
     },
     Procedure {
+        name: "restore_backup",
+        parameters: &[
+            must("url", "STRING"),
+            TABLE,
+            may("version", "BIGINT", "NULL"),
+            may("timestamp", "TIMESTAMP", "NULL"),
+            may("target", "STRING", "NULL"),
+            may("overwrite", "BOOLEAN", "false"),
+        ],
+        result: RESTORED_RESULT,
+        statement: "RESTORE TABLE t [AS new] FROM 'url' [TO {VERSION | TIMESTAMP} AS OF x] [OVERWRITE]",
+        summary: "Brings a table back from a backup.",
+        lower: |arguments| {
+            let as_of = match (arguments.integer("version")?, arguments.given("timestamp")) {
+                (Some(version), None) => Some(AsOf::Version(version)),
+                (None, Some((expr, _))) => Some(AsOf::Timestamp(expr.clone())),
+                (None, None) => None,
+                _ => {
+                    return Err(Error::invalid(
+                        "restore_backup takes either version => n or timestamp => '…'",
+                    ));
+                }
+            };
+            let target = arguments.text("target")?;
+            Ok(Statement::RestoreBackup(RestoreBackup {
+                table: Some(arguments.table()?),
+                target: target.as_deref().map(table_name).transpose()?,
+                location: arguments.text("url")?.unwrap_or_default(),
+                as_of,
+                overwrite: arguments.flag("overwrite")?,
+            }))
+        },
+    },
+    Procedure {
+        name: "restore_lake",
+        parameters: &[
+            must("url", "STRING"),
+            may("timestamp", "TIMESTAMP", "NULL"),
+            may("overwrite", "BOOLEAN", "false"),
+        ],
+        result: RESTORED_RESULT,
+        statement: "RESTORE LAKE FROM 'url' [TO TIMESTAMP AS OF x] [OVERWRITE]",
+        summary: "Brings all tables back from a backup.",
+        lower: |arguments| {
+            Ok(Statement::RestoreBackup(RestoreBackup {
+                table: None,
+                target: None,
+                location: arguments.text("url")?.unwrap_or_default(),
+                as_of: arguments
+                    .given("timestamp")
+                    .map(|(expr, _)| AsOf::Timestamp(expr.clone())),
+                overwrite: arguments.flag("overwrite")?,
+            }))
+        },
+    },
+    Procedure {
         name: "vacuum",
         parameters: &[
             TABLE,
@@ -198,6 +297,18 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
                 mode,
                 retain_hours: arguments.number("retain_hours")?,
                 dry_run: arguments.flag("dry_run")?,
+            }))
+        },
+    },
+    Procedure {
+        name: "verify_backup",
+        parameters: &[must("url", "STRING")],
+        result: &["table", "path", "status", "detail"],
+        statement: "VERIFY BACKUP 'url'",
+        summary: "Reads a whole backup and says what is missing or damaged.",
+        lower: |arguments| {
+            Ok(Statement::VerifyBackup(VerifyBackup {
+                location: arguments.text("url")?.unwrap_or_default(),
             }))
         },
     },

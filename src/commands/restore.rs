@@ -19,6 +19,7 @@ use crate::dml::with_retries;
 use crate::error::{Error, Result};
 use crate::log::{Commit, Mode, Snapshot, check_writable, commit, remove};
 use crate::plan::{Command, Planner, Running, command_plan};
+use crate::table::evolution::edited;
 use crate::table::{Definition, data_path, live_files, protocol_for};
 
 /// Plans `RESTORE`.
@@ -59,7 +60,7 @@ struct RestoreCommand {
 }
 
 /// What a restore does, in the order of the result's columns.
-struct Outcome([i64; 6]);
+pub(super) struct Outcome([i64; 6]);
 
 const COLUMNS: [&str; 6] = [
     "table_size_after_restore",
@@ -82,7 +83,36 @@ const METRICS: [&str; 6] = [
 impl RestoreCommand {
     async fn restore(&self, table: Snapshot, running: &Running) -> Result<(Outcome, Option<u64>)> {
         let target = self.lake.open_at(&self.id, Point::Version(self.version)).await?;
-        let (now, then) = (live_files(&table), live_files(&target));
+        let (key, value) = &self.given;
+        let going_back = GoingBack {
+            id: &self.id,
+            parameters: BTreeMap::from([(key.to_string(), value.clone())]),
+            statement: &self.statement,
+        };
+        going_back.commit(&table, &target, running).await
+    }
+}
+
+/// A table's return to what it was, or to what a backup of it holds.
+pub(super) struct GoingBack<'a> {
+    pub(super) id: &'a TableId,
+    /// The operation's parameters, as history shows them.
+    pub(super) parameters: BTreeMap<String, String>,
+    pub(super) statement: &'a str,
+}
+
+impl GoingBack<'_> {
+    /// Commits the state of `target` as the table's next version; none where that is what stands.
+    ///
+    /// # Errors
+    /// Where a file that is to come back is not in the table's folder, or another writer was first.
+    pub(super) async fn commit(
+        &self,
+        table: &Snapshot,
+        target: &Snapshot,
+        running: &Running,
+    ) -> Result<(Outcome, Option<u64>)> {
+        let (now, then) = (live_files(table), live_files(target));
         let now_keys: HashSet<_> = now.iter().map(|file| file.key()).collect();
         let then_keys: HashSet<_> = then.iter().map(|file| file.key()).collect();
         let restored: Vec<&Add> = then
@@ -105,17 +135,17 @@ impl RestoreCommand {
             sum(&removed),
             sum(&restored),
         ]);
-        let mut actions = self.definition(&table, &target)?;
+        let mut actions = definition(table, target)?;
         if actions.is_empty() && restored.is_empty() && removed.is_empty() {
             return Ok((outcome, None));
         }
-        if !removed.is_empty() && Definition::of(&table)?.is_on("delta.appendOnly") {
+        if !removed.is_empty() && Definition::of(table)?.is_on("delta.appendOnly") {
             return Err(Error::invalid(format!(
                 "table {} is append-only (delta.appendOnly): its rows cannot be taken away",
                 self.id.display()
             )));
         }
-        self.check_files(&table, &restored, running).await?;
+        self.check_files(table, target.version(), &restored, running).await?;
         let again = |add: &&Add| {
             Action::Add(Add {
                 data_change: true,
@@ -124,49 +154,26 @@ impl RestoreCommand {
         };
         actions.extend(restored.iter().map(again));
         actions.extend(removed.iter().map(|add| Action::Remove(remove(add, true))));
-        let (key, value) = &self.given;
         let metrics = METRICS
             .iter()
             .zip(outcome.0)
             .map(|(name, value)| (name.to_string(), value.to_string()));
         let commit_of = Commit {
             operation: "RESTORE",
-            parameters: BTreeMap::from([(key.to_string(), value.clone())]),
+            parameters: self.parameters.clone(),
             metrics: metrics.collect(),
             actions,
             read_version: Some(table.version()),
             mode: Mode::Exclusive,
-            statement: Some(self.statement.clone()),
+            statement: Some(self.statement.to_string()),
         };
         let version = commit(table.log_store().as_ref(), commit_of).await?;
         Ok((outcome, Some(version)))
     }
 
-    /// The metadata of the old version where it differs from today's, with a protocol that is no less than today's.
-    fn definition(&self, table: &Snapshot, target: &Snapshot) -> Result<Vec<Action>> {
-        let (today, old) = (Definition::of(table)?, Definition::of(target)?);
-        if today.metadata() == old.metadata() {
-            return Ok(Vec::new());
-        }
-        let mut metadata = serde_json::to_value(old.metadata()).map_err(|error| Error::internal(error.to_string()))?;
-        // Column ids are never given twice, not even after going back.
-        const MOST: &str = "delta.columnMapping.maxColumnId";
-        if let (Some(most), Some(configuration)) = (today.property(MOST), metadata.get_mut("configuration")) {
-            configuration[MOST] = json!(most);
-        }
-        let metadata = serde_json::from_value(metadata).map_err(|error| Error::internal(error.to_string()))?;
-        let protocol = protocol_for(old.schema(), old.configuration(), Some(today.protocol()))?;
-        let mut actions = Vec::new();
-        if protocol != *today.protocol() {
-            actions.push(Action::Protocol(protocol));
-        }
-        actions.push(Action::Metadata(metadata));
-        Ok(actions)
-    }
-
     /// # Errors
     /// Where a file of the old version is gone.
-    async fn check_files(&self, table: &Snapshot, adds: &[&Add], running: &Running) -> Result<()> {
+    async fn check_files(&self, table: &Snapshot, version: u64, adds: &[&Add], running: &Running) -> Result<()> {
         let store = table.store();
         let relative: Vec<String> = adds
             .iter()
@@ -184,15 +191,39 @@ impl RestoreCommand {
                 std::future::ready(match missing {
                     None => Ok(()),
                     Some(path) => Err(Error::not_found(format!(
-                        "table {} cannot be restored to version {}: its file {path} is gone (VACUUM deletes files after \
-                         delta.deletedFileRetentionDuration)",
-                        self.id.display(),
-                        self.version
+                        "table {} cannot be restored to version {version}: its file {path} is gone (VACUUM deletes files \
+                         after delta.deletedFileRetentionDuration)",
+                        self.id.display()
                     ))),
                 })
             })
             .await
     }
+}
+
+/// The metadata of the old version where it differs from today's, with a protocol that is no less than today's.
+fn definition(table: &Snapshot, target: &Snapshot) -> Result<Vec<Action>> {
+    let (today, old) = (Definition::of(table)?, Definition::of(target)?);
+    let same = today.metadata();
+    let identity = [("id", json!(same.id())), ("createdTime", json!(same.created_time()))];
+    let mut metadata = edited(old.metadata(), identity)?;
+    // Column ids are never given twice, not even after going back.
+    const MOST: &str = "delta.columnMapping.maxColumnId";
+    if let Some(most) = today.property(MOST) {
+        let mut configuration = old.configuration().clone();
+        configuration.insert(MOST.to_string(), most.to_string());
+        metadata = edited(&metadata, [("configuration", json!(configuration))])?;
+    }
+    if metadata == *today.metadata() {
+        return Ok(Vec::new());
+    }
+    let protocol = protocol_for(old.schema(), old.configuration(), Some(today.protocol()))?;
+    let mut actions = Vec::new();
+    if protocol != *today.protocol() {
+        actions.push(Action::Protocol(protocol));
+    }
+    actions.push(Action::Metadata(metadata));
+    Ok(actions)
 }
 
 /// Whether a data file is there, by the path that the log has.

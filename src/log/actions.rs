@@ -103,7 +103,7 @@ impl CommitActions {
         self.info.get("isBlindAppend").and_then(Value::as_bool).unwrap_or(false)
     }
 
-    pub(super) fn removed_keys(&self) -> HashSet<FileKey> {
+    pub(crate) fn removed_keys(&self) -> HashSet<FileKey> {
         self.removes.iter().map(FileKey::of_remove).collect()
     }
 

@@ -152,7 +152,7 @@ async fn read_step(store: &dyn ObjectStore, step: Step) -> Result<Vec<CommitActi
 }
 
 /// The actions of a commit; none where it is not there.
-pub(super) async fn read_commit(store: &dyn ObjectStore, version: u64) -> Result<Option<CommitActions>> {
+pub(crate) async fn read_commit(store: &dyn ObjectStore, version: u64) -> Result<Option<CommitActions>> {
     let bytes = match store.get(&commit_path(version)).await {
         Ok(found) => found.bytes().await?,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),

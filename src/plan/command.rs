@@ -21,6 +21,7 @@ use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricB
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use deltalake_core::kernel::Transaction;
+use futures::TryStreamExt;
 
 /// What a command runs with.
 #[derive(Debug, Clone)]
@@ -83,6 +84,14 @@ pub(crate) trait Command: fmt::Debug + Send + Sync + 'static {
 
     /// Does the work, once, and returns the result's rows.
     async fn run(&self, running: Running) -> crate::Result<RecordBatch>;
+
+    /// What is left to say once the rows are told.
+    ///
+    /// # Errors
+    /// Where the rows amount to a failure, which is theirs to explain.
+    fn verdict(&self, _rows: &RecordBatch) -> crate::Result<()> {
+        Ok(())
+    }
 }
 
 /// A command that takes the rows of an input query.
@@ -288,14 +297,17 @@ impl ExecutionPlan for CommandExec {
         let running = Running::new(context, &self.metrics);
         let work = async move {
             let batch = command.run(running).await?;
-            Ok(match projection {
+            let verdict = command.verdict(&batch);
+            let batch = match projection {
                 Some(columns) => batch.project(&columns)?,
                 None => batch,
-            })
+            };
+            let last = verdict.err().map(|error| Err(error.into()));
+            Ok::<_, DataFusionError>(futures::stream::iter(std::iter::once(Ok(batch)).chain(last)))
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),
-            futures::stream::once(work),
+            futures::stream::once(work).try_flatten(),
         )))
     }
 

@@ -102,12 +102,15 @@ impl Stores {
     /// # Errors
     /// As [`Stores::root`].
     pub(crate) fn log_store(&self, url: &Url) -> Result<LogStoreRef> {
-        Ok(default_logstore(
-            self.folder(url)?,
-            self.root(url)?,
-            url,
-            &StorageConfig::default(),
-        ))
+        self.log_store_on(url, self.folder(url)?)
+    }
+
+    /// The log store of a table whose folder is the root of `store`.
+    ///
+    /// # Errors
+    /// As [`Stores::root`].
+    pub(crate) fn log_store_on(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Result<LogStoreRef> {
+        Ok(default_logstore(store, self.root(url)?, url, &StorageConfig::default()))
     }
 }
 

@@ -43,6 +43,43 @@ pub(super) const STATEMENTS: &[StatementDoc] = &[
         ],
     },
     StatementDoc {
+        name: "BACKUP",
+        section: Section::Maintenance,
+        syntax: &["BACKUP {TABLE t | LAKE} TO 'url' [INCREMENTAL]"],
+        also: &[],
+        summary: "Copies a table, or all tables of the lake, with their history and checksums; INCREMENTAL adds what is new.",
+        examples: &[
+            "BACKUP TABLE sales TO '/backups/sales'",
+            "BACKUP LAKE TO 's3://backups/lake' INCREMENTAL",
+        ],
+    },
+    StatementDoc {
+        name: "VERIFY BACKUP",
+        section: Section::Maintenance,
+        syntax: &["VERIFY BACKUP 'url'"],
+        also: &[],
+        summary: "Reads a whole backup and says what is missing or damaged; ends in an error where anything is.",
+        examples: &["VERIFY BACKUP '/backups/sales'"],
+    },
+    StatementDoc {
+        name: "RESTORE FROM",
+        section: Section::Maintenance,
+        syntax: &[
+            "RESTORE TABLE t [AS new] FROM 'url' [TO {VERSION AS OF n | TIMESTAMP AS OF e}] [OVERWRITE]",
+            "RESTORE LAKE FROM 'url' [TO TIMESTAMP AS OF e] [OVERWRITE]",
+        ],
+        also: &[same(
+            "RESTORE sales FROM '/backups/sales' VERSION AS OF 3",
+            "RESTORE TABLE sales FROM '/backups/sales' TO VERSION AS OF 3",
+        )],
+        summary: "Brings back a table, or all tables, from a backup; a table that stands is only replaced with OVERWRITE.",
+        examples: &[
+            "RESTORE TABLE sales FROM '/backups/sales'",
+            "RESTORE TABLE sales AS sales_then FROM '/backups/sales' TO TIMESTAMP AS OF '2026-11-22'",
+            "RESTORE LAKE FROM 's3://backups/lake' OVERWRITE",
+        ],
+    },
+    StatementDoc {
         name: "FSCK REPAIR TABLE",
         section: Section::Maintenance,
         syntax: &["FSCK REPAIR TABLE t [DRY RUN]"],
@@ -81,6 +118,14 @@ pub(super) const STATEMENTS: &[StatementDoc] = &[
         also: &[],
         summary: "Computes the statistics of files that have none.",
         examples: &["ANALYZE TABLE sales COMPUTE STATISTICS"],
+    },
+    StatementDoc {
+        name: "KILL QUERY",
+        section: Section::Maintenance,
+        syntax: &["KILL QUERY n"],
+        also: &[],
+        summary: "Cancels a running statement by its number in system.queries.",
+        examples: &["KILL QUERY 7"],
     },
     StatementDoc {
         name: "CALL",

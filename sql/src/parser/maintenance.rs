@@ -1,9 +1,8 @@
 //! `OPTIMIZE`, `VACUUM`, `RESTORE` and the other statements that care for a table.
 
-use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::refusals::unavailable;
 use crate::cursor::{Cursor, Parse};
 use crate::statement::{Fsck, Generate, Optimize, Reorg, Restore, Statement, Vacuum, VacuumMode};
 
@@ -115,20 +114,22 @@ fn hours(cursor: &mut Cursor) -> Parse<f64> {
     Ok(number)
 }
 
-pub(crate) fn restore(cursor: &mut Cursor) -> Parse<Statement> {
-    cursor.expect("RESTORE")?;
-    if cursor.is("TABLE") && cursor.is_name_at(1) && !cursor.is_word_at(1, "TO") {
-        cursor.skip();
-    }
-    let table = cursor.table()?;
-    if cursor.is("FROM") {
-        return Err(unavailable(cursor, "RESTORE … FROM a backup"));
-    }
+/// What follows the table of `RESTORE TABLE t`, where it goes back in its own history.
+pub(crate) fn restore(cursor: &mut Cursor, table: ObjectName) -> Parse<Statement> {
     cursor.take("TO");
     match cursor.as_of()? {
         Some(as_of) => Ok(Statement::Restore(Restore { table, as_of })),
-        None => Err(cursor.expected("TO VERSION AS OF n or TO TIMESTAMP AS OF e")),
+        None => Err(cursor
+            .expected("TO VERSION AS OF n or TO TIMESTAMP AS OF e")
+            .with_hint("FROM 'url' brings a table back from a backup")),
     }
+}
+
+pub(crate) fn kill(cursor: &mut Cursor) -> Parse<Statement> {
+    cursor.expect("KILL QUERY")?;
+    Ok(Statement::KillQuery(
+        cursor.unsigned("the query's number, as in system.queries")?,
+    ))
 }
 
 fn dry_run(cursor: &mut Cursor) -> Parse<bool> {

@@ -1,6 +1,7 @@
 //! The statements: one function for each leading word, and DataFusion's parser for the rest.
 
 mod alter;
+mod backup;
 mod call;
 mod columns;
 mod copy;
@@ -92,7 +93,10 @@ fn statement(cursor: &mut Cursor, nesting: Nesting) -> Parse<Statement> {
         "COPY" if cursor.is_word_at(1, "INTO") => copy::copy_into(cursor),
         "OPTIMIZE" => maintenance::optimize(cursor),
         "VACUUM" => maintenance::vacuum(cursor),
-        "RESTORE" => maintenance::restore(cursor),
+        "RESTORE" => backup::restore(cursor),
+        "BACKUP" => backup::backup(cursor),
+        "VERIFY" => backup::verify(cursor),
+        "KILL" => maintenance::kill(cursor),
         "FSCK" => maintenance::fsck(cursor),
         "REORG" => maintenance::reorg(cursor),
         "CHECKPOINT" => maintenance::checkpoint(cursor),

@@ -25,6 +25,7 @@ const LEADING: &[&str] = &[
     "GENERATE",
     "GRANT",
     "INSERT",
+    "KILL",
     "MERGE",
     "OPTIMIZE",
     "PREPARE",
@@ -59,6 +60,7 @@ pub(crate) const SHOWN: &[&str] = &[
 const FOLLOWING: &[(&str, &[&str])] = &[
     ("ALTER", &["TABLE"]),
     ("ANALYZE", &["TABLE"]),
+    ("BACKUP", &["TABLE", "LAKE"]),
     ("COMMENT", &["ON"]),
     ("CONVERT", &["TO"]),
     ("COPY", &["INTO"]),
@@ -68,10 +70,12 @@ const FOLLOWING: &[(&str, &[&str])] = &[
     ("DESCRIBE", &["HISTORY", "DETAIL", "TABLE"]),
     ("DROP", &["TABLE", "SCHEMA", "VIEW"]),
     ("FSCK", &["REPAIR"]),
+    ("KILL", &["QUERY"]),
     ("INSERT", &["INTO", "OVERWRITE", "WITH"]),
     ("MERGE", &["INTO", "WITH"]),
     ("SHOW", SHOWN),
     ("TRUNCATE", &["TABLE"]),
+    ("VERIFY", &["BACKUP"]),
 ];
 
 /// The refusal of a statement by its first words, where there is one.
@@ -86,8 +90,7 @@ pub(crate) fn refused(cursor: &Cursor, first: &str) -> Option<SyntaxError> {
             &format!("{first} is not a statement here"),
             "use MERGE INTO to replace rows by key, or INSERT OVERWRITE to replace all of them",
         ),
-        "GRANT" | "REVOKE" | "DENY" | "BACKUP" => Some(unavailable(cursor, first)),
-        "VERIFY" if cursor.is_word_at(1, "BACKUP") => Some(unavailable(cursor, "VERIFY BACKUP")),
+        "GRANT" | "REVOKE" | "DENY" => Some(unavailable(cursor, first)),
         "MSCK" => refusal("MSCK is not a statement here", "use FSCK REPAIR TABLE t"),
         "REFRESH" => refusal("REFRESH is not needed", "every statement reads the newest version"),
         "UNDROP" => refusal("UNDROP is not available", "DROP TABLE deletes the table's files"),
@@ -125,7 +128,6 @@ fn is_known(word: &str) -> bool {
         "FLUSH",
         "IF",
         "INSTALL",
-        "KILL",
         "LOAD",
         "LOCK",
         "OPEN",

@@ -1,5 +1,6 @@
 //! Statements as canonical text: what reads back as the same statement, in the first spelling of each clause.
 
+mod backup;
 mod change;
 mod definition;
 mod maintenance;
@@ -47,6 +48,10 @@ impl Statement {
             Self::Checkpoint(table) => write!(f, "CHECKPOINT {}", Qualified(table)),
             Self::Generate(generate) => write!(f, "{generate}"),
             Self::Analyze(table) => write!(f, "ANALYZE TABLE {} COMPUTE STATISTICS", Qualified(table)),
+            Self::Backup(backup) => write!(f, "{backup}"),
+            Self::VerifyBackup(verify) => write!(f, "{verify}"),
+            Self::RestoreBackup(restore) => write!(f, "{restore}"),
+            Self::KillQuery(id) => write!(f, "KILL QUERY {id}"),
             Self::Call(call) => write!(f, "{call}"),
             Self::DescribeHistory(describe) => write!(f, "{describe}"),
             Self::DescribeDetail(table) => write!(f, "DESCRIBE DETAIL {}", Qualified(table)),

@@ -25,6 +25,9 @@ fn what_changes_something_says_so() {
         "COPY t TO 'x.csv'",
         "CALL optimize('t')",
         "VACUUM t",
+        "BACKUP TABLE t TO 'x'",
+        "RESTORE LAKE FROM 'x'",
+        "KILL QUERY 1",
         "EXPLAIN ANALYZE DELETE FROM t",
         "EXECUTE p",
     ] {
@@ -37,6 +40,7 @@ fn what_changes_something_says_so() {
         "FSCK REPAIR TABLE t DRY RUN",
         "DESCRIBE HISTORY t",
         "SHOW TABLES",
+        "VERIFY BACKUP 'x'",
         "SET x = 1",
         "PREPARE p AS DELETE FROM t",
     ] {

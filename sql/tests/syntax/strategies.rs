@@ -28,6 +28,10 @@ pub(crate) const ONE_OF_EACH: &[&str] = &[
     "OPTIMIZE t WHERE a = 1 ZORDER BY (b)",
     "VACUUM t RETAIN 168 HOURS DRY RUN",
     "RESTORE TABLE t TO VERSION AS OF 3",
+    "BACKUP TABLE t TO 'x' INCREMENTAL",
+    "VERIFY BACKUP 'x'",
+    "RESTORE TABLE t AS u FROM 'x' TO VERSION AS OF 3 OVERWRITE",
+    "KILL QUERY 7",
     "FSCK REPAIR TABLE t DRY RUN",
     "REORG TABLE t APPLY (PURGE)",
     "CHECKPOINT t",
@@ -660,6 +664,29 @@ fn own() -> impl Strategy<Value = Statement> {
             })
         }),
         (table(), as_of()).prop_map(|(table, as_of)| Statement::Restore(Restore { table, as_of })),
+        (of(table()), text(), any::<bool>()).prop_map(|(table, location, incremental)| Statement::Backup(Backup {
+            table,
+            location,
+            incremental
+        })),
+        text().prop_map(|location| Statement::VerifyBackup(VerifyBackup { location })),
+        ((table(), of(table())), text(), of(as_of()), any::<bool>()).prop_map(
+            |((table, target), location, as_of, overwrite)| Statement::RestoreBackup(RestoreBackup {
+                table: Some(table),
+                target,
+                location,
+                as_of,
+                overwrite
+            })
+        ),
+        (text(), any::<bool>()).prop_map(|(location, overwrite)| Statement::RestoreBackup(RestoreBackup {
+            table: None,
+            target: None,
+            location,
+            as_of: None,
+            overwrite
+        })),
+        any::<u64>().prop_map(Statement::KillQuery),
         (table(), any::<bool>()).prop_map(|(table, dry_run)| Statement::Fsck(Fsck { table, dry_run })),
         (table(), of(expression())).prop_map(|(table, selection)| Statement::Reorg(Reorg { table, selection })),
         table().prop_map(Statement::Checkpoint),

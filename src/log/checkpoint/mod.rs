@@ -60,6 +60,13 @@ pub(super) struct Checkpoint {
     paths: Vec<Path>,
 }
 
+impl Checkpoint {
+    /// Its own files, without sidecars.
+    pub(super) fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+}
+
 /// What the log's hint says (Delta protocol, "Last Checkpoint File").
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
