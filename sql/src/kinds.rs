@@ -41,6 +41,9 @@ impl Statement {
             Self::ShowPartitions(_) => "SHOW PARTITIONS",
             Self::ShowCreateTable(_) => "SHOW CREATE TABLE",
             Self::ShowProcedures => "SHOW PROCEDURES",
+            Self::CreateSecret(_) => "CREATE SECRET",
+            Self::DropSecret(_) => "DROP SECRET",
+            Self::ShowSecrets => "SHOW SECRETS",
         }
     }
 
@@ -61,7 +64,10 @@ impl Statement {
             | Self::ShowProperties(_)
             | Self::ShowPartitions(_)
             | Self::ShowCreateTable(_)
-            | Self::ShowProcedures => false,
+            | Self::ShowProcedures
+            | Self::CreateSecret(_)
+            | Self::DropSecret(_)
+            | Self::ShowSecrets => false,
             Self::Vacuum(vacuum) => !vacuum.dry_run,
             Self::Fsck(fsck) => !fsck.dry_run,
             _ => true,
