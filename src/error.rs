@@ -226,7 +226,7 @@ impl From<DataFusionError> for Error {
 
 /// DataFusion's message without its `Error during planning: ` and its like, which say where in DataFusion it arose.
 fn message_of(error: &DataFusionError) -> String {
-    const PREFIXES: [&str; 13] = [
+    const PREFIXES: [&str; 15] = [
         "Error during planning: ",
         "Execution error: ",
         "Schema error: ",
@@ -237,6 +237,8 @@ fn message_of(error: &DataFusionError) -> String {
         "Arrow error: ",
         "Parquet error: ",
         "Object Store error: ",
+        "Generic store error: ",
+        "Operation not supported: ",
         "IO error: ",
         "External error: ",
         "Substrait error: ",
@@ -260,10 +262,10 @@ fn reworded(text: &str) -> String {
     }
     // Without credentials, the clients ask the service that machines in a cloud have them from.
     let hint = if text.contains("169.254.169.254") {
-        "; no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Azure: AZURE_STORAGE_ACCOUNT_KEY) or \
-         --option, or say --option aws_skip_signature=true for a public bucket"
+        "; no credentials were found: use CREATE SECRET, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Azure: \
+         AZURE_STORAGE_ACCOUNT_KEY) or --option, or say --option aws_skip_signature=true for a public bucket"
     } else if text.contains("metadata.google.internal") {
-        "; no credentials were found: set GOOGLE_SERVICE_ACCOUNT or --option google_service_account=FILE"
+        "; no credentials were found: use CREATE SECRET, set GOOGLE_SERVICE_ACCOUNT or --option google_service_account=FILE"
     } else {
         ""
     };
@@ -278,6 +280,8 @@ fn innermost(text: &str) -> String {
         "Generic error: ",
         "Kernel error: ",
         "Error interacting with object store: ",
+        "Generic store error: ",
+        "Operation not supported: ",
         "Arrow error: ",
         "Cast error: ",
         "Execution error: ",
@@ -319,6 +323,7 @@ fn kind_of_datafusion(error: &DataFusionError) -> ErrorKind {
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                 ErrorKind::Permission
             }
+            object_store::Error::NotSupported { .. } => ErrorKind::Unsupported,
             _ => ErrorKind::Storage,
         },
         DataFusionError::IoError(inner) => match inner.kind() {

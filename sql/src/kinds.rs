@@ -45,6 +45,9 @@ impl Statement {
             Self::ShowPartitions(_) => "SHOW PARTITIONS",
             Self::ShowCreateTable(_) => "SHOW CREATE TABLE",
             Self::ShowProcedures => "SHOW PROCEDURES",
+            Self::CreateSecret(_) => "CREATE SECRET",
+            Self::DropSecret(_) => "DROP SECRET",
+            Self::ShowSecrets => "SHOW SECRETS",
         }
     }
 
@@ -75,7 +78,10 @@ impl Statement {
             | Self::ShowPartitions(_)
             | Self::ShowCreateTable(_)
             | Self::ShowProcedures
-            | Self::VerifyBackup(_) => false,
+            | Self::VerifyBackup(_)
+            | Self::CreateSecret(_)
+            | Self::DropSecret(_)
+            | Self::ShowSecrets => false,
             Self::Vacuum(vacuum) => !vacuum.dry_run,
             Self::Fsck(fsck) => !fsck.dry_run,
             _ => true,

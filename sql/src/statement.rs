@@ -86,6 +86,12 @@ pub enum Statement {
     ShowCreateTable(ObjectName),
     /// `SHOW PROCEDURES`.
     ShowProcedures,
+    /// `CREATE [OR REPLACE] SECRET [IF NOT EXISTS] [name] (TYPE t, option value, …)`.
+    CreateSecret(CreateSecret),
+    /// `DROP SECRET [IF EXISTS] name`.
+    DropSecret(DropSecret),
+    /// `SHOW SECRETS`.
+    ShowSecrets,
 }
 
 /// `EXPLAIN` of any statement.
@@ -696,4 +702,33 @@ pub struct ShowProperties {
     pub table: ObjectName,
     /// `('key')`.
     pub key: Option<String>,
+}
+
+/// Credentials and settings of stores, for the URLs below a scope.
+#[derive(Clone, PartialEq)]
+pub struct CreateSecret {
+    /// Take the place of a secret of that name.
+    pub or_replace: bool,
+    /// Do nothing where there is one.
+    pub if_not_exists: bool,
+    /// The name; without one, the type's.
+    pub name: Option<Ident>,
+    /// Names in lower case, each once, and values as text, in the order of the statement.
+    pub options: Vec<(String, String)>,
+}
+
+/// Values may be secret.
+impl std::fmt::Debug for CreateSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// `DROP SECRET`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DropSecret {
+    /// The secret.
+    pub name: Ident,
+    /// Do nothing where there is none.
+    pub if_exists: bool,
 }

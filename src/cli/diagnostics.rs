@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use posixlake_sql::{Location, SyntaxError};
 
 use super::style::Style;
+use super::tokens::makes_secret;
 use crate::error::Error;
 
 /// How many characters of a long line are shown around the place of an error.
@@ -37,6 +38,8 @@ pub(crate) fn render(error: &Error, source: Option<&Source>, style: Style) -> St
     let syntax = error.source().and_then(|below| below.downcast_ref::<SyntaxError>());
     let message = syntax.map_or_else(|| error.message(), |syntax| syntax.message.as_str());
     let mut report = format!("{} {}\n", style.error("error:"), message.trim_end());
+    // The line may hold the secret itself.
+    let source = source.filter(|source| !makes_secret(&source.text));
     if let (Some(location), Some(source)) = (error.location(), source) {
         report.push_str(&excerpt(source, location, style));
     }

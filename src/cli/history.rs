@@ -33,9 +33,10 @@ pub(crate) fn folder(variable: &str, default: &str) -> Option<PathBuf> {
     Some(base.join("posixlake"))
 }
 
-/// Whether a statement may be kept: one that sets a password may not.
+/// Whether a statement may be kept: one that sets a password or holds credentials may not.
 pub(crate) fn may_keep(statement: &str) -> bool {
-    !tokens::tokenize(statement)
-        .iter()
-        .any(|token| token.is_word("password"))
+    !tokens::makes_secret(statement)
+        && !tokens::tokenize(statement)
+            .iter()
+            .any(|token| token.is_word("password"))
 }

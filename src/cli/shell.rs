@@ -324,7 +324,7 @@ fn is_query(parsed: &Parsed) -> bool {
         },
         S::Explain(explain) => !explain.analyze,
         S::DescribeHistory(_) | S::DescribeDetail(_) | S::ShowProperties(_) | S::ShowPartitions(_) => true,
-        S::ShowCreateTable(_) | S::ShowProcedures => true,
+        S::ShowCreateTable(_) | S::ShowProcedures | S::ShowSecrets => true,
         _ => false,
     }
 }

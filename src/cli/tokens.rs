@@ -60,6 +60,18 @@ impl<'a> Token<'a> {
     }
 }
 
+/// Whether a text holds a statement that gives credentials away.
+pub(crate) fn makes_secret(text: &str) -> bool {
+    let tokens = tokenize(text);
+    let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.is_significant()).collect();
+    let begins = |token: &Token<'_>| token.is_word("create");
+    // CREATE [OR REPLACE] [TEMPORARY] SECRET
+    words
+        .iter()
+        .enumerate()
+        .any(|(at, word)| begins(word) && words.iter().skip(at + 1).take(4).any(|word| word.is_word("secret")))
+}
+
 /// Cuts a text into tokens that together are the text.
 pub(crate) fn tokenize(text: &str) -> Vec<Token<'_>> {
     let mut tokens: Vec<Token<'_>> = Vec::new();

@@ -30,6 +30,7 @@ mod rename_table;
 mod restore;
 mod rewrite;
 mod schema;
+mod secret;
 mod show;
 mod target;
 mod vacuum;
@@ -82,6 +83,9 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
         Statement::ShowPartitions(table) => show::table_partitions(planner, table).await,
         Statement::ShowCreateTable(table) => show::create_table(planner, table).await,
         Statement::ShowProcedures => show::all_procedures(),
+        Statement::CreateSecret(request) => secret::create(planner, request, statement.to_string()),
+        Statement::DropSecret(request) => secret::remove(planner, request, statement.to_string()),
+        Statement::ShowSecrets => secret::show(planner),
         other => Err(Error::unsupported(format!("{} is not available", other.name()))),
     }
 }

@@ -13,9 +13,13 @@ use uuid::Uuid;
 use super::{CommitActions, commit_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
+use crate::store::REMOTE;
 
 /// How often an append tries the next version before it gives up.
 const APPEND_ATTEMPTS: u32 = 1000;
+
+/// How often a store is asked again that failed without a word on whether the commit stands.
+const STORE_ATTEMPTS: u32 = 6;
 
 /// What a commit read, which says whose commits may come between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,7 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
     let operation_id = Uuid::new_v4().to_string();
     let mut version = commit.read_version.map_or(0, |version| version + 1);
     let mut retries = 0;
+    let mut failures = 0;
     loop {
         let bytes = commit.encode(&operation_id, retries)?;
         let options = PutOptions {
@@ -66,6 +71,13 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
             Err(error) => match settle(store.as_ref(), version, &operation_id).await? {
                 Standing::Ours => break,
                 Standing::Others(winner) => commit.check_winner(version, &winner)?,
+                // The same bytes under the same name: it does no harm where the first request arrives after all.
+                standing if failures < STORE_ATTEMPTS && is_passing(&error, &standing) => {
+                    failures += 1;
+                    let milliseconds = rand::random_range(0..50 << failures);
+                    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                    continue;
+                }
                 Standing::Nobody => return Err(Error::from(error)),
                 Standing::Unknown(cause) => {
                     return Err(Error::storage(format!(
@@ -169,6 +181,20 @@ enum Standing {
     Others(CommitActions),
     Nobody,
     Unknown(object_store::Error),
+}
+
+/// Whether a failure may be over when the store is asked again. A local disk that fails goes on failing.
+fn is_passing(error: &object_store::Error, standing: &Standing) -> bool {
+    use object_store::Error as E;
+    let passing = |error: &E| match error {
+        E::Generic { store, .. } => *store == REMOTE,
+        _ => false,
+    };
+    passing(error)
+        && match standing {
+            Standing::Unknown(cause) => passing(cause),
+            _ => true,
+        }
 }
 
 /// # Errors

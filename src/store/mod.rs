@@ -1,36 +1,52 @@
-//! URL to object store: credentials from the environment and from options, one store a bucket, local files made durable.
+//! URL to object store: credentials by URL from secrets, options and the environment; errors that name what failed; local
+//! files made durable.
 
+mod conditional;
+mod connect;
 mod durable;
+mod location;
+mod profile;
+mod routed;
+mod secret;
 
 use std::collections::HashMap;
-use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
-use object_store::path::Path;
+use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientConfigKey, ObjectStore};
 use parking_lot::Mutex;
 use url::{Position, Url};
 
 use crate::error::{Error, Result};
 
 pub(crate) use durable::{Deferring, DurableLocal, Unsynced, put_for_commit};
+pub(crate) use location::{folder_url, path_of};
+pub(crate) use routed::REMOTE;
+use routed::{Routed, Routes};
+pub(crate) use secret::Secret;
 
 /// The schemes of stores that are not local.
 const SCHEMES: [&str; 11] = [
     "s3", "s3a", "az", "azure", "abfs", "abfss", "adl", "gs", "http", "https", "memory",
 ];
 
-/// All stores of a session, made when first asked for.
+/// All stores of a session, made when first asked for, and its secrets.
 ///
 /// It is also DataFusion's registry, so `FROM 's3://…'` and `COPY … TO 's3://…'` need no registration.
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
-    options: HashMap<String, String>,
-    by_origin: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    routes: Arc<Routes>,
+    by_origin: Mutex<HashMap<String, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    store: Arc<dyn ObjectStore>,
+    /// Whether it is one that chooses its credentials by path.
+    routed: bool,
 }
 
 impl Stores {
@@ -40,15 +56,15 @@ impl Stores {
     /// Where a setting is one that no store knows.
     pub(crate) fn new(options: HashMap<String, String>) -> Result<Self> {
         for key in options.keys() {
-            if !is_known_setting(&key.to_ascii_lowercase()) {
+            if !connect::is_known(&key.to_ascii_lowercase()) {
                 return Err(Error::invalid(format!(
-                    "unknown store setting '{key}'; see the settings of S3 (aws_…), Azure (azure_…) and Google Cloud \
-                     (google_…) in the documentation of the crate object_store"
+                    "unknown store setting '{key}'; docs/stores.md lists those of S3 (aws_…), Azure (azure_…) and \
+                     Google Cloud (google_…)"
                 )));
             }
         }
         Ok(Self {
-            options,
+            routes: Arc::new(Routes::new(options)),
             by_origin: Mutex::default(),
         })
     }
@@ -56,22 +72,22 @@ impl Stores {
     /// The store at the root of the URL's bucket, container or file system.
     ///
     /// # Errors
-    /// Where the scheme is unknown or the settings do not suffice.
+    /// Where the scheme is unknown or the settings for the URL do not suffice.
     pub(crate) fn root(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
         let origin = origin(url);
-        if let Some(store) = self.by_origin.lock().get(&origin) {
-            return Ok(store.clone());
+        let known = self
+            .by_origin
+            .lock()
+            .get(&origin)
+            .map(|entry| (entry.store.clone(), entry.routed));
+        if let Some((store, routed)) = known {
+            if routed {
+                self.routes.check(url)?;
+            }
+            return Ok(store);
         }
-        let store: Arc<dyn ObjectStore> = if url.scheme() == "file" {
-            Arc::new(DurableLocal::default())
-        } else {
-            let environment = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
-            let options = self
-                .options
-                .iter()
-                .map(|(key, value)| (key.to_ascii_lowercase(), value.clone()));
-            // Who writes http:// means it.
-            let plain = (url.scheme() == "http").then(|| ("allow_http".to_string(), "true".to_string()));
+        let routed = url.scheme() != "file";
+        let store: Arc<dyn ObjectStore> = if routed {
             if !SCHEMES.contains(&url.scheme()) {
                 return Err(Error::invalid(format!(
                     "'{origin}': no store is reached by {}://; a location is a folder or a URL with {}",
@@ -79,13 +95,18 @@ impl Stores {
                     SCHEMES.map(|scheme| format!("{scheme}://")).join(", ")
                 )));
             }
-            let (store, _) =
-                object_store::parse_url_opts(url, environment.chain(plain).chain(options)).map_err(|error| {
-                    Error::invalid(format!("cannot open a store for '{origin}': {error}")).with_source(error)
-                })?;
-            Arc::from(store)
+            self.routes.check(url)?;
+            let root = Url::parse(&origin)
+                .map_err(|error| Error::invalid(format!("'{origin}' is not a usable location: {error}")))?;
+            Arc::new(Routed::new(self.routes.clone(), root))
+        } else {
+            Arc::new(DurableLocal::default())
         };
-        self.by_origin.lock().insert(origin, store.clone());
+        let entry = Entry {
+            store: store.clone(),
+            routed,
+        };
+        self.by_origin.lock().insert(origin, entry);
         Ok(store)
     }
 
@@ -112,16 +133,53 @@ impl Stores {
     pub(crate) fn log_store_on(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Result<LogStoreRef> {
         Ok(default_logstore(store, self.root(url)?, url, &StorageConfig::default()))
     }
+
+    /// Whether there is a secret of that name.
+    pub(crate) fn has_secret(&self, name: &str) -> bool {
+        self.routes.secrets().contains(name)
+    }
+
+    /// Adds a secret, or puts it in the place of the one of its name.
+    ///
+    /// # Errors
+    /// Where another secret has its scope.
+    pub(crate) fn put_secret(&self, secret: Secret) -> Result<()> {
+        self.routes.change(|secrets| secrets.put(secret))
+    }
+
+    /// Removes a secret, and says whether there was one.
+    pub(crate) fn remove_secret(&self, name: &str) -> bool {
+        self.routes.change(|secrets| secrets.remove(name))
+    }
+
+    /// Name, type, scopes and options of each secret; values that are secret are masked.
+    pub(crate) fn shown_secrets(&self) -> Vec<[String; 4]> {
+        let secrets = self.routes.secrets();
+        let shown = secrets.all().map(|secret| {
+            [
+                secret.name.clone(),
+                secret.kind.name().to_string(),
+                secret.scopes.join(", "),
+                secret.shown(),
+            ]
+        });
+        shown.collect()
+    }
 }
 
 impl ObjectStoreRegistry for Stores {
     fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
-        self.by_origin.lock().insert(origin(url), store)
+        let entry = Entry { store, routed: false };
+        self.by_origin
+            .lock()
+            .insert(origin(url), entry)
+            .map(|entry| entry.store)
     }
 
     fn deregister_store(&self, url: &Url) -> datafusion::error::Result<Arc<dyn ObjectStore>> {
         let origin = origin(url);
         let removed = self.by_origin.lock().remove(&origin);
+        let removed = removed.map(|entry| entry.store);
         removed.ok_or_else(|| DataFusionError::Execution(format!("no store is registered for '{origin}'")))
     }
 
@@ -130,89 +188,6 @@ impl ObjectStoreRegistry for Stores {
     }
 }
 
-fn is_known_setting(key: &str) -> bool {
-    key.parse::<object_store::aws::AmazonS3ConfigKey>().is_ok()
-        || key.parse::<object_store::azure::AzureConfigKey>().is_ok()
-        || key.parse::<object_store::gcp::GoogleConfigKey>().is_ok()
-        || key.parse::<ClientConfigKey>().is_ok()
-}
-
 fn origin(url: &Url) -> String {
     url[..Position::BeforePath].to_string()
-}
-
-/// The path of a URL inside its store.
-///
-/// # Errors
-/// Where the URL's path is not one that object stores can have.
-pub(crate) fn path_of(url: &Url) -> Result<Path> {
-    Path::from_url_path(url.path())
-        .map_err(|error| Error::invalid(format!("'{url}' is not a usable location: {error}")).with_source(error))
-}
-
-/// The URL of a folder, with a trailing slash, from a path or a URL. A relative path is taken from `base`, where one is
-/// given, or from the current folder.
-///
-/// # Errors
-/// Where the text is neither.
-pub(crate) fn folder_url(location: &str, base: Option<&Url>) -> Result<Url> {
-    let trimmed = location.trim();
-    if trimmed.is_empty() {
-        return Err(Error::invalid("an empty location"));
-    }
-    let mut url = match Url::parse(trimmed) {
-        Ok(url) if trimmed.contains("://") && url.scheme() != "file" => url,
-        Ok(url) if trimmed.contains("://") => {
-            let path = url
-                .to_file_path()
-                .map_err(|()| Error::invalid(format!("'{trimmed}' is not a file URL")))?;
-            local_url(&path)?
-        }
-        _ => match base {
-            Some(base) if !FilePath::new(trimmed).is_absolute() => {
-                let mut url = base.clone();
-                url.path_segments_mut()
-                    .map_err(|()| Error::invalid(format!("'{base}' cannot hold folders")))?
-                    .pop_if_empty()
-                    .extend(trimmed.split('/').filter(|part| !part.is_empty() && *part != "."));
-                url
-            }
-            _ => local_url(FilePath::new(trimmed))?,
-        },
-    };
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    Ok(url)
-}
-
-/// The URL of a local folder, absolute, with links resolved as far as the path exists: one table has one URL.
-fn local_url(path: &FilePath) -> Result<Url> {
-    let expanded = match (path.strip_prefix("~"), std::env::var_os("HOME")) {
-        (Ok(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => path.to_path_buf(),
-    };
-    let absolute = std::path::absolute(&expanded)
-        .map_err(|error| Error::invalid(format!("'{}' is not a path: {error}", path.display())))?;
-    let mut existing = absolute.clone();
-    let mut missing = Vec::new();
-    let resolved = loop {
-        if let Ok(resolved) = existing.canonicalize() {
-            break resolved;
-        }
-        match (
-            existing.file_name().map(ToOwned::to_owned),
-            existing.parent().map(ToOwned::to_owned),
-        ) {
-            (Some(name), Some(parent)) => {
-                missing.push(name);
-                existing = parent;
-            }
-            _ => break absolute.clone(),
-        }
-    };
-    let mut full = resolved;
-    full.extend(missing.iter().rev());
-    let full: PathBuf = full.components().filter(|part| *part != Component::CurDir).collect();
-    Url::from_directory_path(&full).map_err(|()| Error::invalid(format!("'{}' is not a path", path.display())))
 }

@@ -48,6 +48,8 @@ const STATEMENTS: &[&str] = &[
     "SHOW PARTITIONS sales",
     "SHOW CREATE TABLE sales",
     "SHOW PROCEDURES",
+    "CREATE SECRET s (TYPE s3, SCOPE 's3://bucket/folder', KEY_ID 'k', SECRET 'v')",
+    "SHOW SECRETS",
     "SHOW datafusion.execution.time_zone",
     // Definition.
     "CREATE TABLE other (id BIGINT, PRIMARY KEY (id), CONSTRAINT small CHECK (id < 10)) COMMENT 'x'",

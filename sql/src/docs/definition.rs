@@ -163,4 +163,25 @@ pub(super) const STATEMENTS: &[StatementDoc] = &[
             "COMMENT ON COLUMN sales.shop IS NULL",
         ],
     },
+    StatementDoc {
+        name: "CREATE SECRET",
+        section: Section::Definition,
+        syntax: &[
+            "CREATE [OR REPLACE] SECRET [IF NOT EXISTS] [name] (TYPE {s3 | azure | gcs}, [SCOPE 'url',] option value, …)",
+        ],
+        also: &[],
+        summary: "Gives the session credentials and settings for the URLs below a scope; the longest scope wins.",
+        examples: &[
+            "CREATE SECRET sales (TYPE s3, SCOPE 's3://company/sales', KEY_ID 'AKIA0', SECRET '***', REGION 'eu-central-1')",
+            "CREATE OR REPLACE SECRET minio (TYPE s3, ENDPOINT 'minio:9000', USE_SSL false, PROVIDER credential_chain)",
+        ],
+    },
+    StatementDoc {
+        name: "DROP SECRET",
+        section: Section::Definition,
+        syntax: &["DROP SECRET [IF EXISTS] name"],
+        also: &[],
+        summary: "Forgets credentials.",
+        examples: &["DROP SECRET sales", "DROP SECRET IF EXISTS sales"],
+    },
 ];

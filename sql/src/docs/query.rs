@@ -127,6 +127,14 @@ pub(super) const STATEMENTS: &[StatementDoc] = &[
         examples: &["SHOW PROCEDURES"],
     },
     StatementDoc {
+        name: "SHOW SECRETS",
+        section: Section::Query,
+        syntax: &["SHOW SECRETS"],
+        also: &[],
+        summary: "Lists the session's credentials by the URLs that they are for; what is secret is masked.",
+        examples: &["SHOW SECRETS"],
+    },
+    StatementDoc {
         name: "EXPLAIN",
         section: Section::Query,
         syntax: &[

@@ -57,6 +57,9 @@ pub(crate) fn show(cursor: &mut Cursor) -> Parse<Statement> {
     if cursor.take("SHOW CREATE TABLE") {
         return Ok(Statement::ShowCreateTable(cursor.table()?));
     }
+    if cursor.take("SHOW SECRETS") {
+        return Ok(Statement::ShowSecrets);
+    }
     if cursor.take("SHOW PROCEDURES") {
         return Ok(Statement::ShowProcedures);
     }

@@ -14,6 +14,7 @@ mod merge;
 mod native;
 mod properties;
 mod refusals;
+mod secret;
 mod types;
 mod update;
 
@@ -80,7 +81,9 @@ fn statement(cursor: &mut Cursor, nesting: Nesting) -> Parse<Statement> {
     match first.as_str() {
         "EXPLAIN" => explain::explain(cursor, nesting),
         "PREPARE" => explain::prepare(cursor, nesting),
+        "CREATE" if secret::creates(cursor) => secret::create(cursor, nesting),
         "CREATE" => create::create(cursor),
+        "DROP" if cursor.is_word_at(1, "SECRET") => secret::drop(cursor),
         "CONVERT" => create::convert(cursor),
         "DROP" => create::drop(cursor),
         "ALTER" => alter::alter(cursor),

@@ -53,6 +53,7 @@ pub(crate) const SHOWN: &[&str] = &[
     "PARTITIONS",
     "PROCEDURES",
     "SCHEMAS",
+    "SECRETS",
     "TBLPROPERTIES",
 ];
 
@@ -64,11 +65,11 @@ const FOLLOWING: &[(&str, &[&str])] = &[
     ("COMMENT", &["ON"]),
     ("CONVERT", &["TO"]),
     ("COPY", &["INTO"]),
-    ("CREATE", &["TABLE", "EXTERNAL", "SCHEMA", "VIEW", "OR"]),
+    ("CREATE", &["TABLE", "EXTERNAL", "SCHEMA", "SECRET", "VIEW", "OR"]),
     ("DELETE", &["FROM"]),
     ("DESC", &["HISTORY", "DETAIL"]),
     ("DESCRIBE", &["HISTORY", "DETAIL", "TABLE"]),
-    ("DROP", &["TABLE", "SCHEMA", "VIEW"]),
+    ("DROP", &["TABLE", "SCHEMA", "SECRET", "VIEW"]),
     ("FSCK", &["REPAIR"]),
     ("KILL", &["QUERY"]),
     ("INSERT", &["INTO", "OVERWRITE", "WITH"]),

@@ -6,6 +6,7 @@ mod definition;
 mod maintenance;
 mod native;
 mod nodes;
+mod secret;
 mod types;
 
 use std::fmt::{self, Display, Formatter};
@@ -59,6 +60,9 @@ impl Statement {
             Self::ShowPartitions(table) => write!(f, "SHOW PARTITIONS {}", Qualified(table)),
             Self::ShowCreateTable(table) => write!(f, "SHOW CREATE TABLE {}", Qualified(table)),
             Self::ShowProcedures => f.write_str("SHOW PROCEDURES"),
+            Self::CreateSecret(secret) => write!(f, "{secret}"),
+            Self::DropSecret(secret) => write!(f, "{secret}"),
+            Self::ShowSecrets => f.write_str("SHOW SECRETS"),
         }
     }
 }
