@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::exec::{About, LakeScanExec, Totals};
+use super::masked::{MaskExec, STAYS};
 use super::{Folder, MappedColumns, Rows, selection};
 use crate::catalog::Lake;
 use crate::error::Error;
@@ -52,7 +53,11 @@ impl PhysicalExtensionCodec for ScanCodec {
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
         let Some(scan) = node.downcast_ref::<LakeScanExec>() else {
-            let message = format!("{} cannot be sent: it runs in the session that planned it", node.name());
+            let reason = match node.is::<MaskExec>() {
+                true => STAYS,
+                false => "it runs in the session that planned it",
+            };
+            let message = format!("{} cannot be sent: {reason}", node.name());
             return Err(Error::unsupported(message).into());
         };
         let About {

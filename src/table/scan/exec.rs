@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::masked::MaskExec;
 use super::nan::unbounded;
 use super::record::{Counts, Run, ScanLog};
 
@@ -55,7 +56,8 @@ impl Totals {
 
     /// What became of the files, by the counters of the plan that reads them.
     fn counts(&self, input: &dyn ExecutionPlan) -> Counts {
-        let metrics = input.metrics().unwrap_or_default();
+        let reader = input.downcast_ref::<MaskExec>().map_or(input, MaskExec::input);
+        let metrics = reader.metrics().unwrap_or_default();
         let read = metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize());
         // Files that were left out while others were read: what a join or a sort found out told so.
         let skipped = match metrics.sum_by_name("files_ranges_pruned_statistics") {

@@ -7,6 +7,7 @@ mod codec;
 mod exec;
 mod layout;
 mod mapping;
+mod masked;
 mod nan;
 mod paged;
 mod places;
@@ -59,6 +60,7 @@ use candidates::Candidates;
 use exec::{About, LakeScanExec, Totals};
 use layout::Layout;
 use mapping::MappedColumns;
+use masked::{MaskExec, Masks, is_dense, mask};
 use paged::Paged;
 use places::{Places, selection};
 use prune::Pruner;
@@ -216,7 +218,7 @@ impl Rows {
             };
             if let Some(rows) = live.and_then(|rows| usize::try_from(rows).ok()) {
                 let rows = rows::without_columns(limit.map_or(rows, |limit| limit.min(rows)))?;
-                return Ok(self.node(rows, totals));
+                return Ok(self.node(rows, totals, false));
             }
         }
         let chosen = chosen(&kept);
@@ -224,46 +226,63 @@ impl Rows {
             None => candidates,
             Some(_) => Candidates::of(&self.definition, &self.layout, &chosen),
         };
-        let context = Reading {
-            table: Folder::of(self.snapshot.url())?,
-            partitions: candidates.partitions()?,
+        let hidden = self.hidden(&chosen).await?;
+        let places_known = places.is_some();
+        let reading = Reads {
+            rows: self,
+            chosen: &chosen,
+            candidates,
+            hidden: &hidden,
+            masks: None,
+            filters,
             places,
-            statistics: FileStatistics::of(candidates, self.layout.columns_of(projection, filters))?,
+            limit,
         };
-        let reads = chosen
-            .iter()
-            .enumerate()
-            .map(|(place, selected)| self.partitioned_file(&context, place, selected));
-        let mut by_store: BTreeMap<String, Vec<PartitionedFile>> = BTreeMap::new();
-        let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);
-        while let Some(file) = reads.try_next().await? {
-            let Some(read) = file else { continue };
-            totals.keep(read.file.object_meta.size, read.hidden, read.skipped);
-            by_store.entry(read.store).or_default().push(read.file);
+        if places_known || self.in_order || self.has_identity() || !some_dense(&chosen, &hidden) {
+            let input = reading.input(state, projection, &mut totals).await?;
+            return Ok(self.node(input, totals, false));
         }
-        let mut scans = Vec::new();
-        for (store, files) in by_store {
-            let by_place = context.places.is_some();
-            scans.push(self.source(state, &store, files, by_place, projection, limit)?);
-        }
-        let projected = match projection {
-            Some(columns) => Arc::new(self.schema().project(columns)?),
-            None => self.schema().clone(),
+        // A table with columns of these names has rows whose places cannot be told.
+        let Ok(layout) = Layout::new(&self.definition, true) else {
+            let input = reading.input(state, projection, &mut totals).await?;
+            return Ok(self.node(input, totals, false));
         };
-        let input: Arc<dyn ExecutionPlan> = match (scans.pop(), scans.is_empty()) {
-            (None, _) => Arc::new(EmptyExec::new(projected)),
-            (Some(scan), true) => scan,
-            (Some(scan), false) => {
-                scans.push(scan);
-                UnionExec::try_new(scans)?
+        let masks = Arc::new(masks_of(&chosen, &hidden)?);
+        let told = Self { layout, ..self.clone() };
+        let candidates = Candidates::of(&self.definition, &told.layout, &chosen);
+        let columns = self.schema().fields().len();
+        let mut wanted = projection.cloned().unwrap_or_else(|| (0..columns).collect());
+        wanted.extend([columns, columns + 1]);
+        let reading = Reads {
+            rows: &told,
+            candidates,
+            masks: Some(&masks),
+            limit: None,
+            ..reading
+        };
+        let input = reading.input(state, Some(&wanted), &mut totals).await?;
+        Ok(self.node(Arc::new(MaskExec::new(input, masks)?), totals, true))
+    }
+
+    /// The rows of each file that are not read.
+    async fn hidden(&self, chosen: &[Selected]) -> Result<Vec<Option<Arc<RoaringTreemap>>>> {
+        let reads = chosen.iter().map(|selected| async move {
+            match &selected.hidden {
+                Some(hidden) => Ok(Some(hidden.clone())),
+                None => hidden_rows(&self.stores, &self.snapshot, &selected.file).await,
             }
-        };
-        Ok(self.node(input, totals))
+        });
+        futures::stream::iter(reads.collect::<Vec<_>>())
+            .buffered(READS)
+            .try_collect()
+            .await
     }
 
     /// Why a scan cannot be sent to another session, where it cannot.
-    fn bound(&self) -> Option<&'static str> {
-        if self.has_identity() {
+    fn bound(&self, masked: bool) -> Option<&'static str> {
+        if masked {
+            Some(masked::STAYS)
+        } else if self.has_identity() {
             Some("its rows say where they lie")
         } else if self.files.is_some() {
             Some("it reads files that a running statement chose")
@@ -272,12 +291,12 @@ impl Rows {
         }
     }
 
-    fn node(&self, input: Arc<dyn ExecutionPlan>, totals: Totals) -> Arc<dyn ExecutionPlan> {
+    fn node(&self, input: Arc<dyn ExecutionPlan>, totals: Totals, masked: bool) -> Arc<dyn ExecutionPlan> {
         let about = About {
             table: self.snapshot.url().clone(),
             version: self.snapshot.version(),
             totals,
-            bound: self.bound(),
+            bound: self.bound(masked),
         };
         Arc::new(LakeScanExec::new(input, Arc::new(about)))
     }
@@ -344,13 +363,10 @@ impl Rows {
         context: &Reading<'_>,
         place: usize,
         selected: &Selected,
+        hidden: Option<&RoaringTreemap>,
     ) -> DataFusionResult<Option<ReadFile>> {
         let file = &selected.file;
         let (store, path) = context.table.place(&file.add.path)?;
-        let hidden = match &selected.hidden {
-            Some(hidden) => Some(hidden.clone()),
-            None => hidden_rows(&self.stores, &self.snapshot, file).await?,
-        };
         let mut read = PartitionedFile::new_from_meta(ObjectMeta {
             location: path,
             last_modified: chrono::DateTime::from_timestamp_millis(file.add.modification_time).unwrap_or_default(),
@@ -359,14 +375,19 @@ impl Rows {
             version: None,
         })
         .with_partition_values(context.partition_values(place, selected, self.has_identity())?);
-        let hides = hidden.as_ref().map_or(0, |hidden| hidden.len());
+        let hides = hidden.map_or(0, |hidden| hidden.len());
         let mut left_out = 0;
-        if hides > 0 || context.places.is_some() {
+        if let Some(mask) = context.masks.and_then(|masks| masks.get(&file.add.path)) {
+            if hides >= mask.len() as u64 {
+                return Ok(None);
+            }
+            left_out = hides;
+        } else if hides > 0 || context.places.is_some() {
             let rows = match file.records() {
                 Some(rows) => rows,
                 None => self.count_rows(&store, &read).await?,
             };
-            let (selection, selected) = selection(hidden.as_deref(), context.places.as_ref(), rows)?;
+            let (selection, selected) = selection(hidden, context.places.as_ref(), rows)?;
             if selected == 0 {
                 return Ok(None);
             }
@@ -397,6 +418,94 @@ impl Rows {
     }
 }
 
+/// Whether a file has so many hidden rows that they are better left out by a mask.
+fn some_dense(chosen: &[Selected], hidden: &[Option<Arc<RoaringTreemap>>]) -> bool {
+    chosen
+        .iter()
+        .zip(hidden)
+        .any(|(selected, hidden)| dense(selected, hidden.as_ref()).is_some())
+}
+
+/// The hidden rows and the count of a file that has many of them.
+fn dense<'a>(selected: &Selected, hidden: Option<&'a Arc<RoaringTreemap>>) -> Option<(&'a RoaringTreemap, u64)> {
+    let (hidden, rows) = (hidden?, selected.file.records()?);
+    is_dense(hidden.len(), rows).then_some((hidden.as_ref(), rows))
+}
+
+fn masks_of(chosen: &[Selected], hidden: &[Option<Arc<RoaringTreemap>>]) -> Result<Masks> {
+    let mut masks = Masks::new();
+    for (selected, hidden) in chosen.iter().zip(hidden) {
+        if let Some((hidden, rows)) = dense(selected, hidden.as_ref()) {
+            masks.insert(selected.file.add.path.clone(), mask(hidden, rows)?);
+        }
+    }
+    Ok(masks)
+}
+
+/// The files of a scan on their way to the reader.
+struct Reads<'a> {
+    rows: &'a Rows,
+    chosen: &'a [Selected],
+    candidates: Candidates<'a>,
+    hidden: &'a [Option<Arc<RoaringTreemap>>],
+    masks: Option<&'a Masks>,
+    filters: &'a [Expr],
+    places: Option<Places>,
+    limit: Option<usize>,
+}
+
+impl Reads<'_> {
+    /// The plan that reads the files, of which `totals` takes note.
+    async fn input(
+        self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        totals: &mut Totals,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let layout = &self.rows.layout;
+        let context = Reading {
+            table: Folder::of(self.rows.snapshot.url())?,
+            partitions: self.candidates.partitions()?,
+            places: self.places,
+            masks: self.masks,
+            statistics: FileStatistics::of(self.candidates, layout.columns_of(projection, self.filters))?,
+        };
+        let files = self.chosen.iter().zip(self.hidden).enumerate();
+        let reads = files.map(|(place, (selected, hidden))| {
+            self.rows.partitioned_file(&context, place, selected, hidden.as_deref())
+        });
+        let mut by_store: BTreeMap<String, Vec<PartitionedFile>> = BTreeMap::new();
+        let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);
+        while let Some(file) = reads.try_next().await? {
+            let Some(read) = file else { continue };
+            totals.keep(read.file.object_meta.size, read.hidden, read.skipped);
+            by_store.entry(read.store).or_default().push(read.file);
+        }
+        let mut scans = Vec::new();
+        for (store, files) in by_store {
+            let by_place = context.places.is_some();
+            scans.push(
+                self.rows
+                    .source(state, &store, files, by_place, projection, self.limit)?,
+            );
+        }
+        Ok(match (scans.pop(), scans.is_empty()) {
+            (None, _) => {
+                let schema = match projection {
+                    Some(columns) => Arc::new(layout.schema().project(columns)?),
+                    None => layout.schema().clone(),
+                };
+                Arc::new(EmptyExec::new(schema))
+            }
+            (Some(scan), true) => scan,
+            (Some(scan), false) => {
+                scans.push(scan);
+                UnionExec::try_new(scans)?
+            }
+        })
+    }
+}
+
 /// A file that is read.
 struct ReadFile {
     store: String,
@@ -412,6 +521,8 @@ struct Reading<'a> {
     table: Folder,
     /// The places of rows to read, where not all are.
     places: Option<Places>,
+    /// What is left out of files that are read whole.
+    masks: Option<&'a Masks>,
     partitions: Vec<ArrayRef>,
     statistics: FileStatistics<'a>,
 }

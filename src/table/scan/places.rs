@@ -188,6 +188,7 @@ fn count(rows: u64) -> Result<usize> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "places are lists of ranges, some of one")]
 mod tests {
     use datafusion::prelude::{col, lit};
 
