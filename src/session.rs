@@ -19,6 +19,7 @@ use posixlake_sql::Parsed;
 
 use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
 use crate::error::{Error, Result};
+pub(crate) use crate::log::Author;
 use crate::plan::{Planner, PreparedStatements, Relations};
 use crate::store::Stores;
 use crate::table::ScanCodec;

@@ -102,7 +102,7 @@ pub enum At {
 pub struct Author {
     /// The user that rights are checked for, where the mount knows one.
     pub user: Option<String>,
-    /// The client, for the table's history: `uid@machine`.
+    /// The client, for the table's history: `uid@machine (address)`.
     pub client: String,
 }
 

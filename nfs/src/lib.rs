@@ -1,7 +1,9 @@
 //! The mount of posixlake without the engine: [`rpc`] speaks NFSv3 to clients and hands each call to a [`FileSystem`]; [`mount`] is one whose files are the
 //! tables of a [`lake`].
 
+mod call;
 pub mod diff;
+pub mod failpoint;
 pub mod file_system;
 pub mod lake;
 pub mod mount;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use chrono::{DateTime, Utc};
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
@@ -29,7 +29,7 @@ use crate::log::{Background, Snapshot, history};
 use crate::store::{Stores, folder_url, path_of};
 use crate::table::ScanLog;
 use cache::SnapshotCache;
-use system::SYSTEM_TABLES;
+use system::SystemSchema;
 
 /// The catalog that the lake is registered as.
 pub(crate) const CATALOG: &str = "lake";
@@ -132,6 +132,16 @@ impl Lake {
     /// The last scans of the session.
     pub(crate) fn scans(&self) -> &Arc<ScanLog> {
         &self.scans
+    }
+
+    /// The schema of what the session knows about itself.
+    fn system(&self) -> SystemSchema {
+        let registered = self.registered.read();
+        let own = registered.iter().filter(|((schema, _), _)| schema == SYSTEM_SCHEMA);
+        SystemSchema {
+            scans: self.scans.clone(),
+            others: own.map(|((_, name), table)| (name.clone(), table.clone())).collect(),
+        }
     }
 
     /// Takes note of a version that a statement of this session committed. What it starts is not the statement's affair,
@@ -395,7 +405,7 @@ impl Lake {
     /// The names of a schema's tables and views, in order. Blocks on the store.
     pub(crate) fn table_names(&self, schema: &str) -> Vec<String> {
         if schema == SYSTEM_SCHEMA {
-            return SYSTEM_TABLES.map(str::to_string).to_vec();
+            return self.system().table_names();
         }
         let mut names: Vec<String> = match (&self.root, self.single) {
             (Some(_), true) if schema == DEFAULT_SCHEMA => vec![ONLY_TABLE.to_string()],

@@ -8,7 +8,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::TableType;
 
 use super::session_views::current;
-use super::system::{SYSTEM_SCHEMA, SystemSchema};
+use super::system::SYSTEM_SCHEMA;
 use super::{DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, TableId, TableName};
 use crate::table::{LakeTable, view};
 
@@ -35,8 +35,7 @@ impl CatalogProvider for LakeCatalog {
             return None;
         }
         if name == SYSTEM_SCHEMA {
-            let scans = self.lake.scans().clone();
-            return Some(Arc::new(SystemSchema { scans }));
+            return Some(Arc::new(self.lake.system()));
         }
         Some(Arc::new(LakeSchema {
             lake: self.lake.clone(),

@@ -1,5 +1,6 @@
 //! The schema `system`: what a session knows about itself. No folder of the lake stands behind it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -14,30 +15,35 @@ use crate::table::ScanLog;
 
 /// The name of the schema.
 pub(crate) const SYSTEM_SCHEMA: &str = "system";
-/// Its tables.
-pub(super) const SYSTEM_TABLES: [&str; 1] = ["scans"];
+/// The table that all sessions have in it.
+const SCANS: &str = "scans";
 
 /// The schema of a session.
 #[derive(Debug)]
 pub(super) struct SystemSchema {
     pub(super) scans: Arc<ScanLog>,
+    /// What the program around the session adds.
+    pub(super) others: BTreeMap<String, Arc<dyn TableProvider>>,
 }
 
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        SYSTEM_TABLES.map(str::to_string).to_vec()
+        std::iter::once(SCANS.to_string())
+            .chain(self.others.keys().cloned())
+            .collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok((name == "scans").then(|| {
+        if name == SCANS {
             let scans = self.scans.clone();
-            Arc::new(ScansTable { scans }) as Arc<dyn TableProvider>
-        }))
+            return Ok(Some(Arc::new(ScansTable { scans })));
+        }
+        Ok(self.others.get(name).cloned())
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        SYSTEM_TABLES.contains(&name)
+        name == SCANS || self.others.contains_key(name)
     }
 }
 

@@ -44,6 +44,14 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     pub(crate) privileged_ports: bool,
 
+    /// Seconds of silence after which a file that was written with fewer rows is taken for whole
+    #[arg(long, value_name = "SECONDS", default_value_t = 6.0)]
+    pub(crate) silence: f64,
+
+    /// Seconds in which a removed file may be made again before its rows are deleted
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
+    pub(crate) grace: f64,
+
     /// Where edits under way and scratch files are kept [default: a folder a lake in ~/.local/state/posixlake/mounts]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) state: Option<PathBuf>,
@@ -112,6 +120,12 @@ fn failed(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Storage, message.into())
 }
 
+fn seconds(given: f64) -> Result<Duration> {
+    let duration = Duration::try_from_secs_f64(given).ok();
+    let duration = duration.filter(|duration| *duration <= Duration::from_secs(3600));
+    duration.ok_or_else(|| Error::invalid(format!("{given} seconds: give a number from 0 to 3600")))
+}
+
 fn absolute(lake: &str) -> String {
     if lake.contains("://") {
         return lake.to_string();
@@ -122,11 +136,14 @@ fn absolute(lake: &str) -> String {
         .unwrap_or_else(|| lake.to_string())
 }
 
-/// Where the servers of this user keep their state.
-fn mounts() -> Result<PathBuf> {
-    let folder = folder("XDG_STATE_HOME", ".local/state");
-    let folder = folder.ok_or_else(|| Error::invalid("neither XDG_STATE_HOME nor HOME is set: say --state FOLDER"))?;
-    Ok(folder.join("mounts"))
+/// Where the servers of this user keep their state, and say that they run.
+fn mounts() -> Option<PathBuf> {
+    Some(folder("XDG_STATE_HOME", ".local/state")?.join("mounts"))
+}
+
+/// The file in which a server says that it runs.
+fn note_of(pid: u32) -> Option<PathBuf> {
+    Some(mounts()?.join(format!("server-{pid}.json")))
 }
 
 /// A lake's own folder: its name for people, and a number that tells it from others of that name.
@@ -141,7 +158,9 @@ fn state_folder(lake: &str, server: &ServerArguments) -> Result<PathBuf> {
         .chars()
         .filter(|sign| sign.is_alphanumeric() || "-_.".contains(*sign))
         .collect();
-    Ok(mounts()?.join(format!("{name}-{:08x}", crc32fast::hash(lake.as_bytes()))))
+    let mounts = mounts();
+    let mounts = mounts.ok_or_else(|| Error::invalid("neither XDG_STATE_HOME nor HOME is set: say --state FOLDER"))?;
+    Ok(mounts.join(format!("{name}-{:08x}", crc32fast::hash(lake.as_bytes()))))
 }
 
 /// Serves a lake until a signal, then applies what clients are done with.
@@ -160,7 +179,7 @@ pub(crate) fn run_server(
         .unwrap_or_else(|| state.clone())
         .join("rows");
     std::fs::create_dir_all(&state).map_err(|error| failed(format!("{}: {error}", state.display())))?;
-    let note = state.join("server.json");
+    let note = note_of(std::process::id());
     let runtimes = Runtimes::start().map_err(|error| Error::internal(format!("cannot start threads: {error}")))?;
     let mut options = std::collections::HashMap::new();
     options.extend(server.options.iter().cloned());
@@ -172,6 +191,8 @@ pub(crate) fn run_server(
             state: state.clone(),
             cache,
             cache_bytes: server.cache << 30,
+            silence: seconds(server.silence)?,
+            grace: seconds(server.grace)?,
             read_only: server.read_only,
             privileged_ports: server.privileged_ports,
         };
@@ -191,12 +212,19 @@ pub(crate) fn run_server(
                 mountpoint: mountpoint.map(Path::to_path_buf),
             };
             let text = serde_json::to_vec(&running).map_err(|error| Error::internal(error.to_string()))?;
-            std::fs::write(&note, text).map_err(|error| failed(format!("{}: {error}", note.display())))?;
+            if let Some(note) = &note {
+                let written = note.parent().map_or(Ok(()), std::fs::create_dir_all);
+                written
+                    .and_then(|()| std::fs::write(note, text))
+                    .map_err(|error| failed(format!("{}: {error}", note.display())))?;
+            }
             ready(addresses)
         };
         serve(session, serving, ready, stop).await
     });
-    let _ = std::fs::remove_file(&note);
+    if let Some(note) = note {
+        let _ = std::fs::remove_file(note);
+    }
     outcome
 }
 
@@ -289,28 +317,31 @@ fn mount_here(address: SocketAddr, mountpoint: &Path, more: &str) -> Result<()> 
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
-    let command = format!("{program} {}", arguments.join(" "));
-    let helper_missing = ["/sbin/mount.nfs", "/usr/sbin/mount.nfs"]
-        .iter()
-        .all(|path| !Path::new(path).exists());
-    if cfg!(target_os = "linux") && helper_missing {
-        return Err(failed(format!(
-            "this machine has no NFS client: install it (Debian and Ubuntu: apt install nfs-common; Fedora: dnf install nfs-utils), then: {command}"
-        )));
+    Err(failed(format!("{program} {}: {said}", arguments.join(" "))))
+}
+
+/// Whether this machine and this user can mount at all, asked before anything is started.
+///
+/// # Errors
+/// Where there is no NFS client, or the user is not root.
+fn can_mount(lake: &str) -> Result<()> {
+    let helper = ["/sbin/mount.nfs", "/usr/sbin/mount.nfs"];
+    if cfg!(target_os = "linux") && !helper.iter().any(|path| Path::new(path).exists()) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "this machine has no NFS client: install it (Debian and Ubuntu: apt install nfs-common; Fedora: dnf install nfs-utils)",
+        ));
     }
-    if said.contains("ermission")
-        || said.contains("superuser")
-        || said.contains("must be root")
-        || said.contains("only root")
-    {
+    if cfg!(target_os = "linux") && !nix::unistd::geteuid().is_root() {
         return Err(Error::new(
             ErrorKind::Permission,
             format!(
-                "mounting needs root here ({said}): run it with sudo, or serve the lake with 'posixlake serve nfs' and have root run: {command}"
+                "mounting needs root: run it with sudo, or serve the lake with 'posixlake serve nfs {lake}' and have root run the \
+                 mount command that it prints"
             ),
         ));
     }
-    Err(failed(format!("{command}: {said}")))
+    Ok(())
 }
 
 /// `posixlake mount`.
@@ -318,6 +349,7 @@ fn mount_here(address: SocketAddr, mountpoint: &Path, more: &str) -> Result<()> 
 /// # Errors
 /// As [`run_server`] and where it cannot be mounted, the server then being ended again.
 pub(crate) fn mount(arguments: &MountArguments) -> Result<()> {
+    can_mount(&arguments.lake)?;
     let mountpoint = std::path::absolute(&arguments.mountpoint).map_err(|error| failed(error.to_string()))?;
     std::fs::create_dir_all(&mountpoint).map_err(|error| failed(format!("{}: {error}", mountpoint.display())))?;
     if is_mounted(&mountpoint) {
@@ -329,8 +361,9 @@ pub(crate) fn mount(arguments: &MountArguments) -> Result<()> {
             ),
         ));
     }
-    let mut server = start_server(arguments, &mountpoint)?;
-    let mounted = wait_ready(&mut server)
+    let log = state_folder(&absolute(&arguments.lake), &arguments.server)?.join("server.log");
+    let mut server = start_server(arguments, &mountpoint, &log)?;
+    let mounted = wait_ready(&mut server, &log)
         .and_then(|address| mount_here(address, &mountpoint, &arguments.mount_options).map(|()| address));
     let address = match mounted {
         Ok(address) => address,
@@ -364,15 +397,15 @@ pub(crate) fn mount(arguments: &MountArguments) -> Result<()> {
 }
 
 /// Starts the server as a process of its own, which outlives this one.
-fn start_server(arguments: &MountArguments, mountpoint: &Path) -> Result<std::process::Child> {
+fn start_server(arguments: &MountArguments, mountpoint: &Path, log: &Path) -> Result<std::process::Child> {
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let state = state_folder(&absolute(&arguments.lake), &arguments.server)?;
     std::fs::create_dir_all(&state).map_err(|error| failed(format!("{}: {error}", state.display())))?;
     let log = std::fs::File::options()
         .create(true)
         .append(true)
-        .open(state.join("server.log"))
-        .map_err(|error| failed(error.to_string()))?;
+        .open(log)
+        .map_err(|error| failed(format!("{}: {error}", log.display())))?;
     let mut command = Command::new(program);
     command
         .args(["serve", "nfs", &absolute(&arguments.lake), "--mountpoint"])
@@ -390,7 +423,9 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path) -> Result<std::pr
     command
         .arg("--state")
         .arg(&state)
-        .args(["--cache", &server.cache.to_string()]);
+        .args(["--cache", &server.cache.to_string()])
+        .args(["--silence", &server.silence.to_string()])
+        .args(["--grace", &server.grace.to_string()]);
     if server.read_only {
         command.arg("--read-only");
     }
@@ -411,7 +446,7 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path) -> Result<std::pr
         .map_err(|error| failed(format!("cannot start the server: {error}")))
 }
 
-fn wait_ready(server: &mut std::process::Child) -> Result<SocketAddr> {
+fn wait_ready(server: &mut std::process::Child, log: &Path) -> Result<SocketAddr> {
     let stdout = server
         .stdout
         .take()
@@ -426,8 +461,19 @@ fn wait_ready(server: &mut std::process::Child) -> Result<SocketAddr> {
         .recv_timeout(START)
         .map_err(|_| failed("the server is not ready after a minute"))?;
     let address = line.trim().strip_prefix(READY).and_then(|address| address.parse().ok());
-    address
-        .ok_or_else(|| failed("the server did not start: see server.log in its state folder (posixlake status --all)"))
+    address.ok_or_else(|| {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let last = text
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default();
+        let reason = last.trim_start_matches("error: ");
+        failed(format!(
+            "the server did not start: {reason} (all that it said: {})",
+            log.display()
+        ))
+    })
 }
 
 fn is_mounted(mountpoint: &Path) -> bool {
@@ -450,16 +496,27 @@ fn is_running(pid: i32) -> bool {
     pid > 0 && nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok()
 }
 
+/// The servers of this user that run, the oldest first. Notes of others that were killed are removed.
 fn servers() -> Vec<Running> {
-    let Ok(folder) = mounts() else { return Vec::new() };
-    let Ok(entries) = std::fs::read_dir(folder) else {
+    let Some(Ok(entries)) = mounts().map(std::fs::read_dir) else {
         return Vec::new();
     };
-    let notes = entries
-        .flatten()
-        .filter_map(|entry| std::fs::read(entry.path().join("server.json")).ok());
-    let running = notes.filter_map(|note| serde_json::from_slice::<Running>(&note).ok());
-    running.filter(|server| is_running(server.pid)).collect()
+    let mut running = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let Some(server) = std::fs::read(&path)
+            .ok()
+            .and_then(|note| serde_json::from_slice::<Running>(&note).ok())
+        else {
+            continue;
+        };
+        if is_running(server.pid) {
+            running.push(server);
+        } else {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    running.sort_by_key(|server| server.pid);
+    running
 }
 
 /// `posixlake unmount`.
@@ -534,7 +591,7 @@ pub(crate) fn status() {
             continue;
         };
         let edits = pending
-            .get("pending_edits")
+            .get("edits")
             .and_then(serde_json::Value::as_array)
             .cloned()
             .unwrap_or_default();

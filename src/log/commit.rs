@@ -10,6 +10,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::author::Author;
 use super::{CommitActions, commit_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
@@ -131,6 +132,7 @@ impl Commit {
         if let Some(statement) = &self.statement {
             info.insert("statement".to_string(), json!(statement));
         }
+        Author::sign(&mut info);
         let mut bytes = Vec::new();
         let mut line = |value: &Value| -> Result<()> {
             serde_json::to_writer(&mut bytes, value).map_err(|error| Error::internal(error.to_string()))?;

@@ -1,6 +1,7 @@
 //! The Delta log: what was committed, and how a statement's actions become a version.
 
 mod actions;
+mod author;
 mod background;
 mod checkpoint;
 mod checkpoint_files;
@@ -18,6 +19,7 @@ mod tombstones;
 mod winners;
 
 pub(crate) use actions::CommitActions;
+pub(crate) use author::Author;
 pub(crate) use background::Background;
 pub(crate) use checkpoint::write as write_checkpoint;
 pub(crate) use checksum::check as check_against_checksum;

@@ -15,7 +15,7 @@ use posixlake_nfs::lake::{At, DataFile, Kind, Lake, LakeError, Result, Rows, Sta
 use posixlake_sql::quote_identifier;
 
 use crate::error::{Error, ErrorKind};
-use crate::session::{Session, TableVersion};
+use crate::session::{Author, Session, TableVersion};
 
 /// How long the list of tables is believed. The mount's own statements end it at once.
 const LISTED: Duration = Duration::from_millis(500);
@@ -192,7 +192,15 @@ impl Lake for SessionLake {
             settings.push(("posixlake.txn_app_id", application.as_str()));
             settings.push(("posixlake.txn_version", number.as_str()));
         }
-        let session = self.session.with_settings(&settings).map_err(refused)?;
+        let author = statement.author;
+        let mut session = self.session.with_settings(&settings).map_err(refused)?;
+        if !author.client.is_empty() {
+            let named = author.client.split(' ').next().unwrap_or_default();
+            session = session.by(Author {
+                user: author.user.unwrap_or_else(|| named.to_string()),
+                remark: format!("through the mount, from {}", author.client),
+            });
+        }
         let rows = stream(&session, &statement.sql).await.map_err(refused);
         *self.tables.lock() = None;
         rows

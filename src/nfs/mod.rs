@@ -2,5 +2,6 @@
 
 mod lake;
 mod server;
+mod system;
 
 pub(crate) use server::{Serving, serve};

@@ -12,6 +12,7 @@ use posixlake_nfs::rpc::{self, Server};
 use posixlake_nfs::scratch::{self, Scratch};
 
 use super::lake::SessionLake;
+use super::system;
 use crate::error::{Error, Result};
 use crate::session::Session;
 
@@ -29,6 +30,10 @@ pub(crate) struct Serving {
     pub(crate) cache: PathBuf,
     /// Bytes of rendered rows on disk.
     pub(crate) cache_bytes: u64,
+    /// After how much silence a file with fewer rows is taken for whole.
+    pub(crate) silence: Duration,
+    /// How long a removed file may be made again.
+    pub(crate) grace: Duration,
     pub(crate) read_only: bool,
     /// Whether only clients on ports below 1024 are believed to be who they say.
     pub(crate) privileged_ports: bool,
@@ -44,6 +49,7 @@ pub(crate) async fn serve(
     ready: impl FnOnce(&[SocketAddr]) -> Result<()>,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
+    posixlake_nfs::failpoint::set_hook(crate::failpoint::at);
     let lake: Arc<dyn Lake> = Arc::new(SessionLake::new(session.clone())?);
     let (state, cache) = (serving.state.clone(), serving.cache.clone());
     let folder = |folder: &PathBuf, error: std::io::Error| {
@@ -59,15 +65,20 @@ pub(crate) async fn serve(
     let scratch_root = state.join("scratch");
     let owner = scratch::Options {
         fsid: FSID,
+        sync_data: false,
         ..scratch::Options::default()
     };
     let scratch = Scratch::open(scratch_root.clone(), owner.clone()).map_err(|error| folder(&scratch_root, error))?;
     let mut options = Options::new(state.clone());
     (options.uid, options.gid) = (owner.uid, owner.gid);
     options.read_only = serving.read_only;
+    (options.silence, options.grace) = (serving.silence, serving.grace);
     let mount = Mount::open(lake, Arc::new(renderer), scratch, options)
         .await
         .map_err(|error| folder(&state, error))?;
+    for (name, table) in system::tables(&mount) {
+        session.add_to_system(name, table);
+    }
     let clients = serving
         .clients
         .iter()

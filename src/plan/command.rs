@@ -23,6 +23,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use deltalake_core::kernel::Transaction;
 use futures::TryStreamExt;
 
+use crate::log::Author;
+
 /// What a command runs with.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
@@ -43,6 +45,11 @@ impl Running {
     /// The application transaction that the session's changes are part of.
     pub(crate) fn transaction(&self) -> Option<Transaction> {
         crate::session::transaction(self.task.session_config().options())
+    }
+
+    /// Whose changes the session's are.
+    fn author(&self) -> Option<Arc<Author>> {
+        self.task.session_config().get_extension()
     }
 
     /// A session state on the task's settings and runtime, for plans that a command makes while it runs.
@@ -296,7 +303,7 @@ impl ExecutionPlan for CommandExec {
         let projection = self.projection.clone();
         let running = Running::new(context, &self.metrics);
         let work = async move {
-            let batch = command.run(running).await?;
+            let batch = Author::commits(running.author(), command.run(running)).await?;
             let verdict = command.verdict(&batch);
             let batch = match projection {
                 Some(columns) => batch.project(&columns)?,
@@ -384,7 +391,7 @@ impl ExecutionPlan for SinkExec {
         let command = self.command.clone();
         let input = self.input.clone();
         let running = Running::new(context, &self.metrics);
-        let work = async move { Ok(command.run(input, running).await?) };
+        let work = async move { Ok(Author::commits(running.author(), command.run(input, running)).await?) };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.schema(),
             futures::stream::once(work),

@@ -1,16 +1,18 @@
 //! What a front door that shows tables as files needs to know of them, beside what SQL answers.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
 
 use super::Session;
 use crate::catalog::{DEFAULT_SCHEMA, Point, SYSTEM_SCHEMA, TableId, TableName};
 use crate::error::{Error, Result};
-use crate::log::{Snapshot, commit_path};
+use crate::log::{Author, Snapshot, commit_path};
 use crate::table::{Definition, data_path};
 
 /// A data file of a version.
@@ -56,6 +58,23 @@ impl Session {
             lake: self.lake.clone(),
             prepared: self.prepared.clone(),
         })
+    }
+
+    /// The same session, whose commits are an author's.
+    #[must_use]
+    pub(crate) fn by(&self, author: Author) -> Self {
+        let mut state = self.context.state();
+        state.config_mut().set_extension(Arc::new(author));
+        Self {
+            context: SessionContext::new_with_state(state),
+            lake: self.lake.clone(),
+            prepared: self.prepared.clone(),
+        }
+    }
+
+    /// Adds a table to the schema `system`, for all sessions of the lake.
+    pub(crate) fn add_to_system(&self, name: &str, table: Arc<dyn TableProvider>) {
+        self.lake.register(SYSTEM_SCHEMA, name.to_string(), table);
     }
 
     /// The lake's tables as schema and name, the default schema as none.

@@ -47,6 +47,17 @@ def large_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     yield from booted(tmp_path_factory.mktemp("large-guest"), 3000)
 
 
+@pytest.fixture(scope="module")
+def short_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """A guest with room for the engine, and little more."""
+    yield from booted(tmp_path_factory.mktemp("short-guest"), 480)
+
+
+@pytest.fixture
+def program() -> str:
+    return os.environ["POSIXLAKE_BIN"]
+
+
 @pytest.fixture
 def lake(large_guest: Guest, request: pytest.FixtureRequest) -> Iterator[Mounted]:
     """An empty lake, served and mounted."""

@@ -151,9 +151,9 @@ class Guest:
         part.rename(self.folder / f"{number}.json")
         return Process(self, number, command)
 
-    def run(self, command: str, timeout: float = 120, check: bool = True) -> Result:
+    def run(self, command: str, timeout: float = 120, check: bool = True, environment: dict[str, str] | None = None) -> Result:
         """Runs a shell command; what it prints is best kept below some MiB."""
-        result = self.start(command).wait(timeout)
+        result = self.start(command, environment).wait(timeout)
         return result.check() if check else result
 
     def give(self, file: pathlib.Path) -> pathlib.Path:

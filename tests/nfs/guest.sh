@@ -7,6 +7,7 @@ mount -t devtmpfs dev /dev 2>/dev/null
 for folder in /run /tmp /mnt; do mount -t tmpfs tmpfs $folder; done
 mkdir -p /dev/shm /run/rpc_pipefs
 mount -t tmpfs tmpfs /dev/shm
+mkdir -p /dev/pts && mount -t devpts devpts /dev/pts -o ptmxmode=666
 argument() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p"; }
 folder=$(argument guest_folder)
 mkdir -p "$folder"

@@ -53,7 +53,7 @@ def test_bad_files(table, content, word):
     copied = table.run("cp /tmp/bad.csv t/data.csv && sync -f t/data.csv", check=False)
     assert copied.code != 0 or word == "quote"
     assert table.version("t") == before
-    table.run("sleep 7")
+    table.run("sleep 3")
     assert table.cat("t/data.csv") == "id,name\n1,a\n2,b\n"
     assert word in table.cat("t/data.csv.errors")
     table.run("sed -i s/,a/,A/ t/data.csv")
@@ -75,8 +75,8 @@ def test_files_that_cannot_be_written(table):
 
 def test_most_rows_of_a_large_table_do_not_go_by_accident(lake):
     lake.sql("CREATE TABLE t AS SELECT value AS id FROM generate_series(1, 300000)")
-    lake.run(": > t/data.csv; sleep 8")
+    lake.run(": > t/data.csv; sleep 3")
     assert lake.sql("SELECT count(*) FROM t") == [["300000"]]
     assert "rm" in lake.cat("t/data.csv.errors")
-    lake.run("rm t/data.csv; sleep 5")
+    lake.run("rm t/data.csv; sleep 2.5")
     assert lake.sql("SELECT count(*) FROM t") == [["0"]]

@@ -28,7 +28,7 @@ def test_tools_read_and_change_a_table(lake):
 
     lake.run("rm data/data.csv")
     assert lake.cat("data/data.csv") == "id,name,age\n"
-    lake.run("sleep 5")
+    lake.run("sleep 2.5")
     assert lake.sql("SELECT count(*) FROM data") == [["0"]]
     assert lake.version("data") == 5
     assert lake.cat("data/data.csv") == "id,name,age\n"

@@ -4,7 +4,7 @@
 //! So nothing is taken for the end that could be the middle, unless taking it for the end loses nothing.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use super::ending::{Ending, ending};
 use super::refusal::Refusal;
 use super::session::{Session, disk};
 use super::table::{Table, appends_to};
+use crate::failpoint;
 use crate::file_system::Status;
 use crate::render::{Format, Rendering};
 
@@ -54,11 +55,14 @@ impl Outcome {
 const COMPARED: u64 = 16 << 20;
 /// How often edits that wait are looked at.
 const WATCH: Duration = Duration::from_millis(200);
+/// How often scratch files that nobody uses are removed.
+const SWEEP: Duration = Duration::from_secs(600);
 /// Pages of clients' memory: a flush from the middle of a file ends at one.
 const PAGE: u64 = 4096;
 
 /// Looks after edits that end in silence, until the mount is gone.
 pub(crate) async fn watch(mount: Weak<Mount>) {
+    let mut swept = Instant::now();
     loop {
         tokio::time::sleep(WATCH).await;
         let Some(mount) = mount.upgrade() else { return };
@@ -66,6 +70,12 @@ pub(crate) async fn watch(mount: Weak<Mount>) {
             return;
         }
         mount.clone().look_at_silence().await;
+        if swept.elapsed() >= SWEEP {
+            swept = Instant::now();
+            if let Err(status) = mount.scratch.expire().await {
+                tracing::warn!("unused scratch files stay: {status}");
+            }
+        }
     }
 }
 
@@ -349,6 +359,8 @@ impl Mount {
     pub(crate) async fn end(&self, table: &Table, shared: &Shared) {
         let session = shared.lock().await;
         session.remove();
+        // What was committed is never reported as failed.
+        let _ = failpoint::at("mount.edit.ended");
         let mut state = table.state.lock();
         let key = (session.text, session.client.clone());
         if state.sessions.get(&key).is_some_and(|known| Arc::ptr_eq(known, shared)) {
@@ -416,6 +428,7 @@ impl Mount {
             }
             self.look_at_detached(&table, false).await;
         }
+        self.scratch.settle().await;
     }
 
     /// Applies what is whole, and keeps the rest on disk.
@@ -427,6 +440,7 @@ impl Mount {
             }
             self.look_at_detached(&table, true).await;
         }
+        self.scratch.settle().await;
     }
 }
 

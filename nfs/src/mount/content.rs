@@ -349,37 +349,6 @@ impl Mount {
         text.push_str(if text.trim_end().ends_with(';') { "\n" } else { ";\n" });
         Ok(text.into())
     }
-
-    /// What `.status` shows.
-    fn state_text(&self) -> String {
-        let mut edits = Vec::new();
-        for table in self.all_tables() {
-            let state = table.state.lock();
-            for (id, client) in state.sessions.keys() {
-                edits.push(serde_json::json!({
-                    "table": statement::table(&table.name),
-                    "client": client.0,
-                    "version": id.version,
-                }));
-            }
-            if let Some(detached) = &state.detached {
-                edits.push(serde_json::json!({
-                    "table": statement::table(&table.name),
-                    "client": detached.client.0,
-                    "version": detached.base.number,
-                    "removed": detached.loss == Loss::Removed,
-                }));
-            }
-        }
-        let usage = self.scratch.usage();
-        let status = serde_json::json!({
-            "started": humantime::format_rfc3339_millis(self.started).to_string(),
-            "pending_edits": edits,
-            "scratch_bytes": usage.bytes,
-            "scratch_files": usage.objects,
-        });
-        format!("{status:#}\n")
-    }
 }
 
 /// The data file that a handle names.

@@ -15,9 +15,10 @@ use uuid::Uuid;
 use super::Mount;
 use super::refusal::{Refusal, explained};
 use super::session::disk;
-use super::statement::{self, Holds};
+use super::statement::{self, EditFile, Holds, Touched};
 use super::table::Table;
 use crate::diff::{self, Change, Changes, DiffError, Order};
+use crate::failpoint;
 use crate::lake::{Author, DataFile, LakeError, Statement, Version};
 use crate::render::{Format, Rendering};
 
@@ -57,6 +58,16 @@ pub(crate) struct By {
     pub(crate) transaction: Option<(String, i64)>,
 }
 
+impl By {
+    /// The same for a statement that only reads.
+    fn reading(&self) -> Self {
+        Self {
+            transaction: None,
+            ..self.clone()
+        }
+    }
+}
+
 /// What a new text changes.
 pub(crate) struct Prepared {
     text: NewText,
@@ -94,6 +105,14 @@ impl Prepared {
         counts.added + counts.changed
     }
 
+    /// Whether rows come whose keys the table may have already.
+    fn may_bring_keys(&self) -> bool {
+        let counts = self.changes.counts();
+        // Rows of CSV were paired by their keys: what changed kept its own.
+        let changed = self.text.format != Format::Csv && counts.changed > 0;
+        !self.text.base.key.is_empty() && (counts.added > 0 || changed)
+    }
+
     fn first_row(&self) -> u64 {
         self.text.part.as_ref().map_or(0, |part| part.first)
     }
@@ -101,7 +120,7 @@ impl Prepared {
 
 /// The numbers of lines: which line of an edit's file is which line of the user's text.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     pairs: Vec<(u64, u64)>,
 }
 
@@ -213,7 +232,7 @@ impl Mount {
     /// As the statement's, in words for whoever wrote the text.
     pub(crate) async fn apply(&self, table: &Table, prepared: &Prepared, by: &By) -> Result<Applied, Refusal> {
         let _one_at_a_time = table.editing.lock().await;
-        let latest = table.latest(self.lake.as_ref()).await?;
+        let latest = table.newest(self.lake.as_ref()).await?;
         if prepared.is_nothing() {
             return Ok(Applied { version: latest });
         }
@@ -240,15 +259,25 @@ impl Mount {
             deletes: counts.removed > 0,
         };
         let places = holds.updates || holds.deletes;
+        let brings_keys = prepared.may_bring_keys();
         let order = prepared.order.as_deref();
         let file = self.edit_file(text.format);
         let outcome = async {
-            let (lines, touched) = self.write_edit(prepared, &file, places).await?;
+            let placed = places || brings_keys;
+            let (lines, touched) = self.write_edit(prepared, &file, placed).await?;
+            let edit = EditFile {
+                path: &file,
+                format: text.format,
+                order,
+                placed,
+            };
+            if brings_keys {
+                self.check_keys(&latest, edit, places, &lines, by).await?;
+            }
             let sql = if places {
-                let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
-                statement::merge(&latest, text.format, &file, order, holds, &touched)
+                statement::merge(&latest, edit, holds, &touched)
             } else {
-                statement::insert(&latest, text.format, &file, order)
+                statement::insert(&latest, edit)
             };
             self.run_edit(table, &sql, by)
                 .await
@@ -272,8 +301,17 @@ impl Mount {
         by: &By,
     ) -> Result<Applied, Refusal> {
         let _one_at_a_time = table.editing.lock().await;
-        let latest = table.latest(self.lake.as_ref()).await?;
-        let sql = statement::insert(&latest, format, file, None);
+        let latest = table.newest(self.lake.as_ref()).await?;
+        if !latest.key.is_empty() {
+            self.check_appended(&latest, format, file, line, by).await?;
+        }
+        let edit = EditFile {
+            path: file,
+            format,
+            order: None,
+            placed: false,
+        };
+        let sql = statement::insert(&latest, edit);
         let lines = Lines { pairs: vec![(1, line)] };
         self.run_edit(table, &sql, by)
             .await
@@ -286,7 +324,7 @@ impl Mount {
     /// As the statement's.
     pub(crate) async fn empty(&self, table: &Table, base: &Version, by: &By) -> Result<Applied, Refusal> {
         let _one_at_a_time = table.editing.lock().await;
-        let latest = table.latest(self.lake.as_ref()).await?;
+        let latest = table.newest(self.lake.as_ref()).await?;
         if base.files.is_empty() {
             return Ok(Applied { version: latest });
         }
@@ -295,9 +333,16 @@ impl Mount {
     }
 
     async fn run_edit(&self, table: &Table, sql: &str, by: &By) -> Result<Applied, LakeError> {
+        failpoint::at("mount.statement.begins").map_err(disk)?;
         let rows = self.run(sql, by).await?;
-        let version = table.latest(self.lake.as_ref()).await?;
-        self.record(sql, &version, rows, by).await;
+        failpoint::at("mount.statement.done").map_err(disk)?;
+        let version = table.newest(self.lake.as_ref()).await?;
+        if rows == 0 {
+            // The new text says what the table says in other spellings. Whoever opens the file anew is to see the table's.
+            table.state.lock().turn();
+        } else {
+            self.record(sql, &version, rows, by).await;
+        }
         Ok(Applied { version })
     }
 
@@ -336,23 +381,28 @@ impl Mount {
         let text = &prepared.text;
         let file = self.edit_file(text.format);
         let outcome = async {
-            let (lines, _) = self.write_edit(prepared, &file, false).await?;
-            let sql = statement::read(&text.base, text.format, &file, prepared.order.as_deref());
-            let by = By {
-                transaction: None,
-                ..by.clone()
+            let placed = prepared.may_bring_keys();
+            let (lines, _) = self.write_edit(prepared, &file, placed).await?;
+            let edit = EditFile {
+                path: &file,
+                format: text.format,
+                order: prepared.order.as_deref(),
+                placed,
             };
-            self.run(&sql, &by)
+            self.run(&statement::read(&text.base, edit), &by.reading())
                 .await
-                .map(|_| ())
-                .map_err(|error| reworded(error, &file, &lines))
+                .map_err(|error| reworded(error, &file, &lines))?;
+            if placed {
+                self.check_keys(&text.base, edit, true, &lines, by).await?;
+            }
+            Ok(())
         }
         .await;
         let _ = std::fs::remove_file(&file);
         outcome
     }
 
-    fn edit_file(&self, format: Format) -> PathBuf {
+    pub(super) fn edit_file(&self, format: Format) -> PathBuf {
         let extension = if format == Format::Csv { "csv" } else { "jsonl" };
         self.sessions_folder()
             .join(format!("edit-{}.{extension}", Uuid::new_v4()))
@@ -360,22 +410,12 @@ impl Mount {
 
     /// Writes the rows of an edit: each with its place, where `places` says so, else only those that come. Answers which lines are which, and the files that
     /// rows go from.
-    async fn write_edit(
-        &self,
-        prepared: &Prepared,
-        path: &Path,
-        places: bool,
-    ) -> Result<(Lines, Vec<String>), Refusal> {
+    async fn write_edit(&self, prepared: &Prepared, path: &Path, places: bool) -> Result<(Lines, Touched), Refusal> {
         let text = &prepared.text;
         let first = prepared.first_row();
-        let mut writer = Writer {
-            file: BufWriter::with_capacity(1 << 20, File::create(path).map_err(disk)?),
-            csv: text.format == Format::Csv,
-            columns: text.base.schema.fields().len(),
-            line: 1,
-            lines: Lines::default(),
-        };
-        let mut touched = vec![false; text.base.files.len()];
+        let mut writer = Writer::create(path, text.format, text.base.schema.fields().len()).map_err(disk)?;
+        let mut in_files = vec![false; text.base.files.len()];
+        let mut touched = Touched::default();
         let mut walk = prepared.changes.walk();
         loop {
             let mut batch: Vec<(Change, Vec<u8>)> = Vec::new();
@@ -403,8 +443,9 @@ impl Mount {
             } else {
                 Vec::new()
             };
-            for &(file, _) in &found {
-                if let Some(touched) = touched.get_mut(file) {
+            for &(file, row) in &found {
+                touched.add(row);
+                if let Some(touched) = in_files.get_mut(file) {
                     *touched = true;
                 }
             }
@@ -416,15 +457,13 @@ impl Mount {
                 writer.write(change, record, place, places).map_err(disk)?;
             }
         }
-        writer.file.flush().map_err(disk)?;
-        let touched = text
-            .base
-            .files
-            .iter()
-            .zip(touched)
+        let lines = writer.finish().map_err(disk)?;
+        let files = text.base.files.iter().zip(in_files);
+        touched.files = files
             .filter(|(_, touched)| *touched)
-            .map(|(file, _)| file.path.clone());
-        Ok((writer.lines, touched.collect()))
+            .map(|(file, _)| file.path.clone())
+            .collect();
+        Ok((lines, touched))
     }
 }
 
@@ -436,7 +475,7 @@ fn ordinal(change: &Change) -> Option<u64> {
 }
 
 /// The writer of an edit's file.
-struct Writer {
+pub(super) struct Writer {
     file: BufWriter<File>,
     csv: bool,
     columns: usize,
@@ -445,7 +484,19 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(
+    pub(super) fn create(path: &Path, format: Format, columns: usize) -> io::Result<Self> {
+        Ok(Self {
+            file: BufWriter::with_capacity(1 << 20, File::create(path)?),
+            csv: format == Format::Csv,
+            columns,
+            line: 1,
+            lines: Lines::default(),
+        })
+    }
+
+    /// # Errors
+    /// As the disk's.
+    pub(super) fn write(
         &mut self,
         change: &Change,
         record: &[u8],
@@ -491,10 +542,17 @@ impl Writer {
         self.line += 1 + memchr::memchr_iter(b'\n', record).count() as u64;
         Ok(())
     }
+
+    /// # Errors
+    /// As the disk's.
+    pub(super) fn finish(mut self) -> io::Result<Lines> {
+        self.file.flush()?;
+        Ok(self.lines)
+    }
 }
 
 /// Why two texts cannot be compared.
-fn refused(error: DiffError) -> Refusal {
+pub(super) fn refused(error: DiffError) -> Refusal {
     match error {
         DiffError::Base(error) => error.into(),
         DiffError::Io(error) => disk(error).into(),
@@ -503,7 +561,7 @@ fn refused(error: DiffError) -> Refusal {
 }
 
 /// A statement's failure as whoever wrote the text can use it.
-fn reworded(error: LakeError, file: &Path, lines: &Lines) -> Refusal {
+pub(super) fn reworded(error: LakeError, file: &Path, lines: &Lines) -> Refusal {
     let message = explained(&error.message, file, |line| lines.of(line));
     let mut refusal = Refusal::from(LakeError {
         kind: error.kind,

@@ -9,12 +9,14 @@ mod ending;
 mod entries;
 mod folders;
 mod handle;
+mod keys;
 mod names;
 mod query;
 mod recover;
 mod refusal;
 mod serve;
 mod session;
+mod state;
 mod statement;
 mod table;
 mod whole;
@@ -28,6 +30,7 @@ use parking_lot::Mutex;
 
 pub use attributes::FSID;
 pub use refusal::Refusal;
+pub use state::{PendingEdit, State};
 
 use crate::lake::{self, Lake, TableName};
 use crate::render::{Format, Renderer};

@@ -26,14 +26,15 @@ use crate::lake::Author;
 use crate::scratch::{Folder, Found, Id, granted};
 
 pub(crate) fn author(caller: &Caller) -> Author {
+    let address = caller.address.ip().to_string();
     let machine = if caller.machine.is_empty() {
-        caller.address.ip().to_string()
+        &address
     } else {
-        caller.machine.clone()
+        &caller.machine
     };
     Author {
         user: None,
-        client: format!("{}@{machine}", caller.uid),
+        client: format!("{}@{machine} ({address})", caller.uid),
     }
 }
 

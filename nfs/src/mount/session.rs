@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::handle::TextId;
 use super::table::Client;
 use crate::diff::Ranges;
+use crate::failpoint;
 use crate::lake::{self, Author, TableName, Version};
 use crate::render::{Format, Rendering};
 
@@ -196,7 +197,12 @@ impl Session {
         let length = data.len() as u64;
         let end = offset.checked_add(length).ok_or(io::ErrorKind::FileTooLarge)?;
         let spool = self.spool.clone();
-        blocking(move || spool.write_all_at(&data, offset)).await?;
+        blocking(move || {
+            failpoint::at("mount.write.taken")?;
+            spool.write_all_at(&data, offset)?;
+            failpoint::at("mount.write.spooled")
+        })
+        .await?;
         self.written.insert(offset..end);
         self.size = self.size.max(end);
         self.touch();
@@ -236,7 +242,9 @@ impl Session {
         let (spool, journal, folder, id) = (self.spool.clone(), self.journal(), self.folder.clone(), self.id);
         blocking(move || {
             spool.sync_data()?;
-            write_durably(&folder, &format!("{id}.json"), &serde_json::to_vec(&journal)?)
+            failpoint::at("mount.edit.synced")?;
+            write_durably(&folder, &format!("{id}.json"), &serde_json::to_vec(&journal)?)?;
+            failpoint::at("mount.edit.noted")
         })
         .await
     }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::attributes::later;
 use super::handle::{TextId, text_id};
 use super::session::Session;
+use crate::call;
 use crate::file_system::{Caller, Handle};
 use crate::lake::{self, At, Lake, TableName, Version};
 use crate::render::Format;
@@ -108,11 +109,26 @@ impl Table {
         }
     }
 
-    /// The latest version, asked for.
+    /// The latest version, asked for once in a client's call.
     ///
     /// # Errors
     /// As the lake's.
     pub(crate) async fn latest(&self, lake: &dyn Lake) -> lake::Result<Arc<Version>> {
+        if call::knows(self.id)
+            && let Some(version) = self.state.lock().current.clone()
+        {
+            return Ok(version);
+        }
+        let version = self.newest(lake).await?;
+        call::learned(self.id);
+        Ok(version)
+    }
+
+    /// The latest version, asked for in any case.
+    ///
+    /// # Errors
+    /// As the lake's.
+    pub(crate) async fn newest(&self, lake: &dyn Lake) -> lake::Result<Arc<Version>> {
         let version = lake.version(&self.name, &At::Latest).await?;
         self.state.lock().advance(&version);
         Ok(version)

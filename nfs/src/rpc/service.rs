@@ -28,6 +28,7 @@ use super::reply::{Body, Reply};
 use super::run::{self, Context};
 use super::xdr::Garbage;
 use super::{auth, mount, portmap};
+use crate::call::answered;
 use crate::{Caller, FileSystem};
 
 /// What all connections share.
@@ -285,7 +286,7 @@ impl Service {
                     caller,
                     xid,
                 };
-                run::run(context, procedure, arguments).await
+                answered(run::run(context, procedure, arguments)).await
             }
             Task::Mount(call) => mount::run(&self.options, &*self.files, &self.mounts, caller, xid, call).await,
         }

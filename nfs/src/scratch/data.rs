@@ -147,7 +147,11 @@ impl Tree {
             Ok((written, end.max(before.size)))
         });
         if effect.result.is_ok() && stable != stable_how::UNSTABLE {
-            effect.result = system::sync_data(&open.file);
+            if self.options.sync_data {
+                effect.result = system::sync_data(&open.file);
+            } else {
+                self.unsettled.lock().insert(id);
+            }
         }
         Effect {
             result: effect.result.map(|()| Written {
@@ -183,6 +187,19 @@ impl Tree {
             before: Some(before.before()),
             after: after.ok().map(|facts| facts.attributes(self.options.fsid)),
         }
+    }
+
+    /// Puts on disk what stable WRITEs brought.
+    pub(super) fn settle_data(&self) -> Result<(), Status> {
+        let unsettled = std::mem::take(&mut *self.unsettled.lock());
+        let mut result = Ok(());
+        for id in unsettled {
+            // A file that is gone in the meantime needs no disk.
+            if let Ok(open) = self.file(id) {
+                result = result.and(system::sync_data(&open.file));
+            }
+        }
+        result
     }
 
     pub(super) fn commit(&self, id: Id) -> Effect<()> {

@@ -131,6 +131,9 @@ pub struct Options {
     pub unused: Duration,
     /// Whether changes of names and attributes are on stable storage when they are answered, as RFC 1813 (section 1.3) wants them.
     pub sync_metadata: bool,
+    /// Whether data of stable WRITEs is on stable storage when they are answered; else at the next [`Scratch::settle`] or COMMIT, and at once only
+    /// for a crash of the process. A client that mounts with `sync` sends each write of a program as a stable one, thousands for one file.
+    pub sync_data: bool,
     /// Most files, and most folders, that are kept open between calls.
     pub open_files: usize,
     /// Where owners and modes are kept.
@@ -149,6 +152,7 @@ impl Default for Options {
             objects: 1_000_000,
             unused: Duration::from_secs(24 * 60 * 60),
             sync_metadata: true,
+            sync_data: true,
             open_files: 128,
             ownership: if uid.is_root() {
                 Ownership::Host
@@ -246,6 +250,16 @@ impl Scratch {
     /// COMMIT. The effect is the file's. After `NFS3ERR_IO`, here or from WRITE, the host may have lost what was written before and reports it this once.
     pub async fn commit(&self, id: Id) -> Effect<()> {
         self.effect(move |tree| tree.commit(id)).await
+    }
+
+    /// Puts the data of stable WRITEs on stable storage that is not there yet ([`Options::sync_data`]).
+    pub async fn settle(&self) {
+        if self.tree.unsettled.lock().is_empty() {
+            return;
+        }
+        if let Err(status) = self.run(Tree::settle_data).await {
+            tracing::warn!("scratch files cannot be put on disk: {status}");
+        }
     }
 
     /// CREATE. The effect, here and in all that follow, is the folder's. An existing file is opened by UNCHECKED, which changes nothing but the size it

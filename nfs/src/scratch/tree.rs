@@ -44,6 +44,8 @@ pub(super) struct Tree {
     pub(super) root: OwnedFd,
     pub(super) names: Mutex<Names>,
     pub(super) open: Mutex<Cache<Arc<OpenFile>>>,
+    /// Files with data that is to be on disk soon.
+    pub(super) unsettled: Mutex<HashSet<Id>>,
     stripes: Vec<Mutex<()>>,
     spare: Mutex<()>,
     pub(super) bytes: AtomicU64,
@@ -94,6 +96,7 @@ impl Tree {
             open: Mutex::new(Cache::new(options.open_files)),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             spare: Mutex::new(()),
+            unsettled: Mutex::default(),
             bytes: AtomicU64::new(0),
             objects: AtomicU64::new(0),
             options,

@@ -58,16 +58,19 @@ impl Places {
         // No row stands before the first.
         let place = u64::try_from(number).unwrap_or(0);
         let behind = u64::try_from(number.saturating_add(1)).unwrap_or(0);
-        let ranges = match op {
-            Operator::Lt => vec![0..place],
-            Operator::LtEq => vec![0..behind],
-            Operator::Gt => vec![behind..u64::MAX],
-            Operator::GtEq => vec![place..u64::MAX],
-            Operator::Eq => vec![place..behind],
-            Operator::NotEq => vec![0..place, behind..u64::MAX],
+        Some(match op {
+            Operator::Lt => Self::between(0, place),
+            Operator::LtEq => Self::between(0, behind),
+            Operator::Gt => Self::between(behind, u64::MAX),
+            Operator::GtEq => Self::between(place, u64::MAX),
+            Operator::Eq => Self::between(place, behind),
+            Operator::NotEq => Self::between(place, behind).not(),
             _ => return None,
-        };
-        Some(Self::joined(ranges))
+        })
+    }
+
+    fn between(start: u64, end: u64) -> Self {
+        Self::joined(std::iter::once(start..end).collect())
     }
 
     fn joined(mut ranges: Vec<Range<u64>>) -> Self {
@@ -135,8 +138,8 @@ pub(super) fn selection(
         )));
     }
     let mut selected = Selected::default();
-    let all = [0..rows];
-    for range in places.map_or(all.as_slice(), |places| places.0.as_slice()) {
+    let all = Places::between(0, rows);
+    for range in &places.unwrap_or(&all).0 {
         let mut from = range.start;
         let end = range.end.min(rows);
         if let Some(hidden) = hidden {
@@ -196,32 +199,36 @@ mod tests {
 
     const END: u64 = u64::MAX;
 
-    fn places(condition: Expr) -> Option<Vec<Range<u64>>> {
-        Places::of(&condition).map(|places| places.0)
+    fn places(condition: Expr) -> Option<Vec<(u64, u64)>> {
+        let places = Places::of(&condition)?.0;
+        Some(places.into_iter().map(|range| (range.start, range.end)).collect())
     }
 
     #[test]
     fn conditions_on_places() {
         let row = || col(ROW);
         let range = |from: i64, to: i64| row().gt_eq(lit(from)).and(row().lt(lit(to)));
-        assert_eq!(places(range(3, 7)), Some(vec![3..7]));
-        assert_eq!(places(lit(3_i64).lt(row())), Some(vec![4..END]));
+        assert_eq!(places(range(3, 7)), Some(vec![(3, 7)]));
+        assert_eq!(places(lit(3_i64).lt(row())), Some(vec![(4, END)]));
         assert_eq!(places(row().lt_eq(lit(-1_i64))), Some(vec![]));
-        assert_eq!(places(row().gt(lit(-5_i64))), Some(vec![0..END]));
-        assert_eq!(places(row().not_eq(lit(4_i64))), Some(vec![0..4, 5..END]));
-        assert_eq!(places(range(3, 7).or(range(7, 9))), Some(vec![3..9]));
+        assert_eq!(places(row().gt(lit(-5_i64))), Some(vec![(0, END)]));
+        assert_eq!(places(row().not_eq(lit(4_i64))), Some(vec![(0, 4), (5, END)]));
+        assert_eq!(places(range(3, 7).or(range(7, 9))), Some(vec![(3, 9)]));
         assert_eq!(
             places(range(0, 9).or(range(20, 30)).and(range(5, 25))),
-            Some(vec![5..9, 20..25])
+            Some(vec![(5, 9), (20, 25)])
         );
-        assert_eq!(places(row().between(lit(2_i64), lit(4_i64))), Some(vec![2..5]));
+        assert_eq!(places(row().between(lit(2_i64), lit(4_i64))), Some(vec![(2, 5)]));
         assert_eq!(
             places(row().not_between(lit(2_i64), lit(4_i64))),
-            Some(vec![0..2, 5..END])
+            Some(vec![(0, 2), (5, END)])
         );
         let listed = vec![lit(7_i64), lit(1_i64), lit(2_i64), lit(-3_i64)];
-        assert_eq!(places(row().in_list(listed.clone(), false)), Some(vec![1..3, 7..8]));
-        assert_eq!(places(row().in_list(listed, true)), Some(vec![0..1, 3..7, 8..END]));
+        assert_eq!(places(row().in_list(listed.clone(), false)), Some(vec![(1, 3), (7, 8)]));
+        assert_eq!(
+            places(row().in_list(listed, true)),
+            Some(vec![(0, 1), (3, 7), (8, END)])
+        );
     }
 
     #[test]

@@ -1,0 +1,120 @@
+"""The server is stopped at every step of an edit that outlasts it, and started again: the edit is there once, or was refused."""
+
+import textwrap
+
+import pytest
+from mounted import OTHER, PORT, Mounted
+
+APPEND = "echo {n},new >> t/data.csv"
+REWRITE = "grep -v '^{gone},' t/data.csv > /tmp/w.csv; echo {n},new >> /tmp/w.csv; cat /tmp/w.csv > t/data.csv"
+RENAME = "sed -i 's/^{gone},.*/{n},new/' t/data.csv"
+EDITS = {"append": APPEND, "rewrite": REWRITE, "rename": RENAME}
+
+
+def ids(lake) -> list[int]:
+    return sorted(int(row[0]) for row in lake.sql("SELECT id FROM t"))
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_the_server_stops_at_every_step(lake, kind):
+    lake.sql("CREATE TABLE t (id INT, name STRING)")
+    lake.sql("INSERT INTO t SELECT value, 'old' FROM generate_series(1, 100)")
+    lake.cat("t/data.csv")
+    notes = lake.guest.folder / "passed"
+
+    def restarted(**environment: str) -> None:
+        lake.kill()
+        lake.start(environment)
+        lake.cat("t/data.csv")
+
+    def command(number: int) -> str:
+        return EDITS[kind].format(n=1000 + number, gone=number)
+
+    # What the edit passes, and how often that was passed before it.
+    notes.unlink(missing_ok=True)
+    restarted(POSIXLAKE_FAILPOINTS=str(notes))
+    before = notes.read_text().splitlines() if notes.exists() else []
+    lake.run(command(1))
+    during = notes.read_text().splitlines()[len(before) :]
+    places = list(dict.fromkeys(during))
+    assert {"mount.statement.begins", "mount.statement.done", "commit.acknowledged"} <= set(places)
+    assert any(place.startswith("put.commit") for place in places)
+    for number, place in enumerate(places, start=2):
+        nth = before.count(place) + 1
+        known = ids(lake)
+        restarted(POSIXLAKE_FAILPOINT=f"{place}:{nth}=abort")
+        edit = lake.guest.start(f"cd {lake.at} && {command(number)}")
+        lake.until(lambda: not lake.server.running() or not edit.running())
+        stopped = not lake.server.running()
+        restarted()
+        result = edit.wait(60)
+        expected = [it for it in known if kind == "append" or it != number] + [1000 + number]
+        lake.until(lambda: 1000 + number in ids(lake) or result.code != 0)
+        found = ids(lake)
+        if result.code == 0:
+            assert found == expected, (place, stopped, result)
+        else:
+            # Not acknowledged: done whole, or not at all and kept for its user.
+            kept = lake.run("ls -A t").stdout
+            assert found == expected or (found == known and ("rej" in kept or "pending" in kept or kind == "rename")), (place, result)
+        print(f"{kind}: {place}: {'stopped' if stopped else 'went on'}, code {result.code}")
+
+
+SCAN = """
+import socket, struct
+linger = struct.pack("ii", 1, 0)
+for number in range(300):
+    scan = socket.create_connection(("127.0.0.1", %d))
+    scan.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    if number %% 3 == 1:
+        scan.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    if number %% 3 == 2:
+        scan.sendall(struct.pack(">I", 0x80000000 | 100) + b"half a record")
+    scan.close()
+idle = [socket.create_connection(("127.0.0.1", %d)) for _ in range(300)]
+"""
+
+
+def test_the_server_outlives_its_clients(lake):
+    """Scans of its port, and a client that vanishes in the middle of a file: another client sees the table as it was, and works."""
+    lake.sql("CREATE TABLE t (a INT, s STRING)")
+    lake.run("echo 1,one >> t/data.csv")
+    lake.write("/tmp/scan.py", SCAN % (PORT, PORT))
+    lake.guest.run("python3 /tmp/scan.py")
+    other = f"{lake.at}-other"
+    options = f"vers=3,tcp,nolock,soft,timeo=20,port={PORT},mountport={PORT},mountproto=tcp,lookupcache=none,nosharecache"
+    lake.guest.run(f"mkdir -p {other}; unshare -u sh -c 'hostname other; mount.nfs {OTHER}:/ {other} -o {options}'")
+    vanishing = textwrap.dedent(
+        f"""
+        import os, signal
+        file = os.open("{other}/t/data.csv", os.O_WRONLY | os.O_TRUNC)
+        os.write(file, b"a,s\\n1,one\\n" + b"2,\\"a field that does not end" * 40_000)
+        os.fsync(file)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    lake.write("/tmp/vanishing.py", vanishing)
+    lake.guest.run(f"python3 /tmp/vanishing.py; umount -f -l {other}", check=False)
+    assert lake.cat("t/data.csv") == "a,s\n1,one\n"
+    lake.until(lambda: "quote" in lake.run("cat t/data.csv.errors", check=False).stdout)
+    lake.run("echo 3,three >> t/data.csv")
+    assert lake.cat("t/data.csv") == "a,s\n1,one\n3,three\n"
+
+
+def test_an_edit_larger_than_the_memory_of_its_client(short_guest, program):
+    """The client writes back, in pieces and with COMMITs, while the file is still being written: one version, and none of it seen before."""
+    lake = Mounted(short_guest, short_guest.folder / "lakes" / "large", program, "lookupcache=none,write=wait")
+    lake.sql("CREATE TABLE t (n INT, s STRING)")
+    lake.sql("INSERT INTO t VALUES (0, 'before')")
+    rows = 1_500_000
+    lines = f'BEGIN {{ print "n,s"; for (n = 0; n < {rows}; n++) print n ",a row that takes some room and is " n }}'
+    writer = lake.guest.start(f"cd {lake.at}; exec awk '{lines}' > t/data.csv")
+    counts = set()
+    while writer.running():
+        counts.add(int(lake.sql("SELECT count(*) FROM t")[0][0]))
+    writer.wait(300).check()
+    lake.until(lambda: lake.sql("SELECT count(*), sum(n) FROM t") == [[str(rows), str(rows * (rows - 1) // 2)]], 60)
+    assert counts <= {1, rows}
+    assert lake.version("t") == 2
+    assert int(lake.out("stat -c %s t/data.csv")) > 60_000_000
+    lake.close()
