@@ -198,7 +198,11 @@ pub(super) fn sync_parent(path: &FilePath) -> std::io::Result<()> {
     }
 }
 
-async fn drop_objects(lake: &Lake, id: &TableId, running: &Running) -> Result<()> {
+/// Deletes what lies in a table's folder, the commits behind the rest of the log and before the data.
+///
+/// # Errors
+/// Where the store fails.
+pub(super) async fn drop_objects(lake: &Lake, id: &TableId, running: &Running) -> Result<()> {
     let store = lake.stores().root(&id.url)?;
     let folder = path_of(&id.url)?;
     let mut log: Vec<Path> = store

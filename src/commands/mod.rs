@@ -26,6 +26,7 @@ mod optimize;
 mod prepare;
 pub(crate) mod procedures;
 mod properties;
+mod rename_objects;
 mod rename_table;
 mod restore;
 mod rewrite;

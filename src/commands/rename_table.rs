@@ -1,7 +1,7 @@
 //! `ALTER TABLE … RENAME TO`: a table's name is its folder's.
 //!
 //! On a local disk the folder is renamed, at once and durably; the history goes with it, and nothing is committed. Object
-//! stores cannot rename a folder. A name that lives in the session is just replaced.
+//! stores cannot rename a folder, which is [`rename_objects`](super::rename_objects)' affair. A name that lives in the session is just replaced.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::drop_table::sync_parent;
+use super::rename_objects::move_objects;
 use super::target::{NewName, is_external, local_folder, names, nothing};
 use crate::catalog::{LOCATION_SCHEMA, Lake, TableId};
 use crate::error::{Error, Result};
@@ -40,9 +41,6 @@ pub(super) async fn plan(planner: &Planner, from: &ObjectName, to: &ObjectName, 
     let external = is_external(lake, &id);
     if !external && lake.root() == Some(&id.url) {
         return refuse("the lake is itself this table");
-    }
-    if !external && id.url.scheme() != "file" {
-        return refuse("an object store cannot rename a folder; use CREATE TABLE … CLONE, then DROP TABLE");
     }
     let target = NewName::resolve(lake, to, None)?;
     let renaming = Renaming {
@@ -97,7 +95,7 @@ impl Command for Renaming {
         Arc::new(Schema::empty())
     }
 
-    async fn run(&self, _running: Running) -> Result<RecordBatch> {
+    async fn run(&self, running: Running) -> Result<RecordBatch> {
         self.check().await?;
         if self.external {
             self.lake.remove_external(&self.from.schema, &self.from.name);
@@ -107,8 +105,14 @@ impl Command for Renaming {
             });
             return Ok(nothing());
         }
-        let (from, to) = (local_folder(&self.from)?, local_folder(&self.to)?);
         self.lake.background().leave(&self.from.url).await;
+        if self.from.url.scheme() != "file" {
+            move_objects(&self.lake, &self.from, &self.to, &self.text, &running).await?;
+            self.lake.snapshots().forget(&self.from.url);
+            self.lake.snapshots().forget(&self.to.url);
+            return Ok(nothing());
+        }
+        let (from, to) = (local_folder(&self.from)?, local_folder(&self.to)?);
         let work = move || -> std::io::Result<()> {
             failpoint::at("rename.begin")?;
             if let Some(parent) = to.parent().filter(|parent| !parent.is_dir()) {

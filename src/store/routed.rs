@@ -144,6 +144,16 @@ impl Route {
     }
 }
 
+/// An object of a listing with its ETag as a header has it: Azure's listings leave the quotes out, without which the tag
+/// matches nothing.
+fn quoted(mut meta: ObjectMeta) -> ObjectMeta {
+    meta.e_tag = meta.e_tag.map(|tag| match tag.ends_with('"') {
+        true => tag,
+        false => format!("\"{tag}\""),
+    });
+    meta
+}
+
 /// What an error says, once: texts of errors hold those of the errors below them, or do not.
 fn cause(error: &Error) -> String {
     let mut text = match error {
@@ -204,6 +214,7 @@ impl Routed {
         let folder = prefix.cloned().unwrap_or_default();
         match self.route(&folder) {
             Ok(route) => list(route.store())
+                .map_ok(quoted)
                 .map_err(move |error| route.named("list", &folder, error))
                 .boxed(),
             Err(error) => futures::stream::iter([Err(error)]).boxed(),
@@ -296,7 +307,9 @@ impl ObjectStore for Routed {
         let folder = prefix.cloned().unwrap_or_default();
         let route = self.route(&folder)?;
         let listed = route.store().list_with_delimiter(prefix).await;
-        listed.map_err(|error| route.named("list", &folder, error))
+        let mut listed = listed.map_err(|error| route.named("list", &folder, error))?;
+        listed.objects = listed.objects.into_iter().map(quoted).collect();
+        Ok(listed)
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
