@@ -35,8 +35,8 @@ impl CatalogProvider for LakeCatalog {
             return None;
         }
         if name == SYSTEM_SCHEMA {
-            let scans = self.lake.scans().clone();
-            return Some(Arc::new(SystemSchema { scans }));
+            let lake = self.lake.clone();
+            return Some(Arc::new(SystemSchema { lake }));
         }
         Some(Arc::new(LakeSchema {
             lake: self.lake.clone(),

@@ -10,34 +10,43 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::Lake;
+use crate::monitor;
 use crate::table::ScanLog;
 
 /// The name of the schema.
 pub(crate) const SYSTEM_SCHEMA: &str = "system";
-/// Its tables.
-pub(super) const SYSTEM_TABLES: [&str; 1] = ["scans"];
+/// Its tables, beside those of the monitor.
+const SCANS: &str = "scans";
+
+/// The names of its tables.
+pub(super) fn system_tables() -> Vec<String> {
+    let names = monitor::TABLES.into_iter().chain([SCANS]);
+    names.map(str::to_string).collect()
+}
 
 /// The schema of a session.
 #[derive(Debug)]
 pub(super) struct SystemSchema {
-    pub(super) scans: Arc<ScanLog>,
+    pub(super) lake: Arc<Lake>,
 }
 
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        SYSTEM_TABLES.map(str::to_string).to_vec()
+        system_tables()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok((name == "scans").then(|| {
-            let scans = self.scans.clone();
-            Arc::new(ScansTable { scans }) as Arc<dyn TableProvider>
-        }))
+        if name == SCANS {
+            let scans = self.lake.scans().clone();
+            return Ok(Some(Arc::new(ScansTable { scans })));
+        }
+        Ok(monitor::table(&self.lake, name))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        SYSTEM_TABLES.contains(&name)
+        system_tables().iter().any(|table| table == name)
     }
 }
 

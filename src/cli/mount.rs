@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::arguments::LogFormat;
 use super::exit::ExitCode;
 use super::history::folder;
 use super::shell::Runtimes;
@@ -51,6 +52,14 @@ pub(crate) struct ServerArguments {
     /// Gigabytes of disk for rows as text, kept in ~/.cache/posixlake
     #[arg(long, value_name = "GIGABYTES", default_value_t = 4)]
     pub(crate) cache: u64,
+
+    /// Answer monitoring systems here: /metrics, /healthz and /readyz
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+
+    /// How POSIXLAKE_LOG's lines look
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
 
     /// A setting of the store, such as aws_region=eu-central-1; may be repeated
     #[arg(long = "option", value_name = "KEY=VALUE", value_parser = super::arguments::parse_option)]
@@ -99,13 +108,23 @@ pub(crate) enum ServeAction {
     },
 }
 
+impl ServeAction {
+    pub(crate) fn log_format(&self) -> LogFormat {
+        let Self::Nfs { server, .. } = self;
+        server.log_format
+    }
+}
+
 /// What a server writes down about itself while it runs.
 #[derive(Debug, Serialize, Deserialize)]
-struct Running {
+pub(super) struct Running {
     pid: i32,
     lake: String,
     addresses: Vec<SocketAddr>,
     mountpoint: Option<PathBuf>,
+    /// Where it answers monitoring systems.
+    #[serde(default)]
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 fn failed(message: impl Into<String>) -> Error {
@@ -166,6 +185,11 @@ pub(crate) fn run_server(
     options.extend(server.options.iter().cloned());
     let outcome = runtimes.workers.block_on(async {
         let session = Session::builder().lake(&lake).options(options).build().await?;
+        session.set_door("nfs");
+        let metrics = match server.metrics_listen {
+            Some(address) => Some(session.serve_metrics(address).await?),
+            None => None,
+        };
         let serving = Serving {
             listen: server.listen.clone(),
             clients: server.clients.clone(),
@@ -189,6 +213,7 @@ pub(crate) fn run_server(
                 lake: lake.clone(),
                 addresses: addresses.to_vec(),
                 mountpoint: mountpoint.map(Path::to_path_buf),
+                metrics,
             };
             let text = serde_json::to_vec(&running).map_err(|error| Error::internal(error.to_string()))?;
             std::fs::write(&note, text).map_err(|error| failed(format!("{}: {error}", note.display())))?;
@@ -391,6 +416,12 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path) -> Result<std::pr
         .arg("--state")
         .arg(&state)
         .args(["--cache", &server.cache.to_string()]);
+    if let Some(address) = server.metrics_listen {
+        command.args(["--metrics-listen", &address.to_string()]);
+    }
+    if server.log_format == LogFormat::Json {
+        command.args(["--log-format", "json"]);
+    }
     if server.read_only {
         command.arg("--read-only");
     }
@@ -450,7 +481,7 @@ fn is_running(pid: i32) -> bool {
     pid > 0 && nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok()
 }
 
-fn servers() -> Vec<Running> {
+pub(super) fn servers() -> Vec<Running> {
     let Ok(folder) = mounts() else { return Vec::new() };
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -559,8 +590,11 @@ pub(crate) fn status() {
 
 /// Runs an action and reports what is wrong with it.
 pub(crate) fn reported(outcome: Result<()>) -> Result<(), ExitCode> {
-    outcome.map_err(|error| {
-        let _ = writeln!(std::io::stderr(), "error: {}", error.message());
-        error.kind().into()
-    })
+    outcome.map_err(|error| report(&error))
+}
+
+/// Prints an error, and returns the code that its kind has.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {}", error.message());
+    error.kind().into()
 }
