@@ -153,7 +153,7 @@ impl TableProvider for CommandTable {
     }
 
     fn table_type(&self) -> TableType {
-        TableType::Temporary
+        TableType::View
     }
 
     async fn scan(
