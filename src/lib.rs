@@ -7,6 +7,7 @@ mod dml;
 mod error;
 mod failpoint;
 mod log;
+mod monitor;
 mod nfs;
 mod plan;
 pub mod reference;

@@ -1,6 +1,7 @@
 //! The one entry: text to statement, statement to plan, plan to rows.
 
 mod memory;
+mod monitoring;
 mod tables;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use posixlake_sql::Parsed;
 use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
 use crate::error::{Error, Result};
 pub(crate) use crate::log::Author;
+use crate::monitor::{MonitorPlanner, Watched};
 use crate::plan::{Planner, PreparedStatements, Relations};
 use crate::store::Stores;
 use crate::table::ScanCodec;
@@ -99,6 +101,7 @@ impl SessionBuilder {
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
+            .with_query_planner(Arc::new(MonitorPlanner))
             .build();
         Session::on(SessionContext::new_with_state(state), lake)
     }
@@ -172,7 +175,14 @@ impl Session {
     /// As [`Session::plan`].
     pub async fn execute(&self, statement: &Parsed) -> Result<DataFrame> {
         let plan = self.plan(statement).await?;
-        Ok(self.context.execute_logical_plan(plan).await?)
+        let frame = self.context.execute_logical_plan(plan).await?;
+        if !self.lake.monitor().is_on() {
+            return Ok(frame);
+        }
+        let (mut state, plan) = frame.into_parts();
+        let watched = Watched::new(self.lake.monitor().clone(), statement);
+        state.config_mut().set_extension(Arc::new(watched));
+        Ok(DataFrame::new(state, plan))
     }
 
     /// Parses one statement and returns it as a lazy DataFrame.

@@ -26,10 +26,10 @@ pub(crate) use system::SYSTEM_SCHEMA;
 
 use crate::error::{Error, Result};
 use crate::log::{Background, Snapshot, history};
+use crate::monitor::Monitor;
 use crate::store::{Stores, folder_url, path_of};
 use crate::table::ScanLog;
 use cache::SnapshotCache;
-use system::SystemSchema;
 
 /// The catalog that the lake is registered as.
 pub(crate) const CATALOG: &str = "lake";
@@ -56,6 +56,7 @@ pub(crate) struct Lake {
     state: OnceLock<StateSource>,
     background: Background,
     scans: Arc<ScanLog>,
+    monitor: Arc<Monitor>,
 }
 
 /// Where the session's state comes from. It is a closure because whoever holds a lake across an await must be shown to be
@@ -111,6 +112,7 @@ impl Lake {
             state: OnceLock::new(),
             background: Background::default(),
             scans: Arc::default(),
+            monitor: Arc::default(),
         })
     }
 
@@ -134,19 +136,23 @@ impl Lake {
         &self.scans
     }
 
-    /// The schema of what the session knows about itself.
-    fn system(&self) -> SystemSchema {
+    /// What the program around the session has put beside the tables that each session has of itself.
+    fn system_tables(&self) -> BTreeMap<String, Arc<dyn TableProvider>> {
         let registered = self.registered.read();
         let own = registered.iter().filter(|((schema, _), _)| schema == SYSTEM_SCHEMA);
-        SystemSchema {
-            scans: self.scans.clone(),
-            others: own.map(|((_, name), table)| (name.clone(), table.clone())).collect(),
-        }
+        own.map(|((_, name), table)| (name.clone(), table.clone())).collect()
+    }
+
+    /// What the session's statements do and have done.
+    pub(crate) fn monitor(&self) -> &Arc<Monitor> {
+        &self.monitor
     }
 
     /// Takes note of a version that a statement of this session committed. What it starts is not the statement's affair,
     /// and neither is its failure.
     pub(crate) async fn after_commit(&self, id: &TableId, version: u64) {
+        self.monitor.committed();
+        tracing::info!(table = %id.url, version, "committed");
         if let Ok(Some(table)) = self.snapshots.latest(&id.url).await {
             self.background.after_commit(&table, version);
         }
@@ -405,7 +411,7 @@ impl Lake {
     /// The names of a schema's tables and views, in order. Blocks on the store.
     pub(crate) fn table_names(&self, schema: &str) -> Vec<String> {
         if schema == SYSTEM_SCHEMA {
-            return self.system().table_names();
+            return system::names(&self.system_tables());
         }
         let mut names: Vec<String> = match (&self.root, self.single) {
             (Some(_), true) if schema == DEFAULT_SCHEMA => vec![ONLY_TABLE.to_string()],

@@ -35,7 +35,8 @@ impl CatalogProvider for LakeCatalog {
             return None;
         }
         if name == SYSTEM_SCHEMA {
-            return Some(Arc::new(self.lake.system()));
+            let (lake, others) = (self.lake.clone(), self.lake.system_tables());
+            return Some(Arc::new(SystemSchema { lake, others }));
         }
         Some(Arc::new(LakeSchema {
             lake: self.lake.clone(),

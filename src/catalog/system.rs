@@ -11,17 +11,25 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::Lake;
+use crate::monitor;
 use crate::table::ScanLog;
 
 /// The name of the schema.
 pub(crate) const SYSTEM_SCHEMA: &str = "system";
-/// The table that all sessions have in it.
+/// Its tables, beside those of the monitor.
 const SCANS: &str = "scans";
+
+/// The names of its tables: those that all sessions have, and others.
+pub(super) fn names(others: &BTreeMap<String, Arc<dyn TableProvider>>) -> Vec<String> {
+    let common = monitor::TABLES.into_iter().chain([SCANS]).map(str::to_string);
+    common.chain(others.keys().cloned()).collect()
+}
 
 /// The schema of a session.
 #[derive(Debug)]
 pub(super) struct SystemSchema {
-    pub(super) scans: Arc<ScanLog>,
+    pub(super) lake: Arc<Lake>,
     /// What the program around the session adds.
     pub(super) others: BTreeMap<String, Arc<dyn TableProvider>>,
 }
@@ -29,21 +37,19 @@ pub(super) struct SystemSchema {
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        std::iter::once(SCANS.to_string())
-            .chain(self.others.keys().cloned())
-            .collect()
+        names(&self.others)
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if name == SCANS {
-            let scans = self.scans.clone();
+            let scans = self.lake.scans().clone();
             return Ok(Some(Arc::new(ScansTable { scans })));
         }
-        Ok(self.others.get(name).cloned())
+        Ok(monitor::table(&self.lake, name).or_else(|| self.others.get(name).cloned()))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        name == SCANS || self.others.contains_key(name)
+        names(&self.others).iter().any(|table| table == name)
     }
 }
 

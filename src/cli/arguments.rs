@@ -1,14 +1,16 @@
 //! The command line's arguments.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use datafusion_cli::pool_type::PoolType;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
 
 use super::exit::ExitCode;
+use super::monitor::{HealthArguments, MetricsArguments};
 use super::mount::{MountArguments, ServeAction};
 use super::style::ColorChoice;
 
@@ -16,12 +18,13 @@ use super::style::ColorChoice;
 pub(crate) const LAKE_VARIABLE: &str = "POSIXLAKE_LAKE";
 
 /// The variables that change what the command line does, with their meanings.
-pub(crate) const ENVIRONMENT: [(&str, &str); 7] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 8] = [
     (LAKE_VARIABLE, "the lake, where none is named"),
     (
         "POSIXLAKE_LOG",
         "what to log to stderr, such as info or posixlake=debug",
     ),
+    ("POSIXLAKE_METRICS", "off: statements are not counted or listed"),
     ("NO_COLOR", "no colour, where set and not empty"),
     (
         "XDG_STATE_HOME",
@@ -129,8 +132,25 @@ pub(crate) struct Arguments {
     #[arg(short = 'd', long = "disk-limit", value_name = "BYTES", value_parser = parse_size)]
     pub(crate) disk_limit: Option<usize>,
 
+    /// Answer monitoring systems here while the program runs: /metrics, /healthz and /readyz
+    #[arg(long = "metrics-listen", value_name = "ADDRESS:PORT")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+
+    /// How POSIXLAKE_LOG's lines look
+    #[arg(long = "log-format", value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
     #[command(subcommand)]
     pub(crate) action: Option<Action>,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// An object of JSON a line
+    Json,
 }
 
 /// What the program does apart from running SQL.
@@ -156,6 +176,10 @@ pub(crate) enum Action {
     /// Serve a lake to other programs
     #[command(subcommand)]
     Serve(ServeAction),
+    /// Look at a lake's store and at every table; the exit code says whether anything failed
+    Health(HealthArguments),
+    /// Print the metrics of mounts and servers that run, in the text format of Prometheus
+    Metrics(MetricsArguments),
     /// List the lakes that are mounted or served, with edits that are not applied yet
     Status,
 }

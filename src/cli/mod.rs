@@ -11,6 +11,7 @@ mod functions;
 mod generate;
 mod history;
 mod limits;
+mod monitor;
 mod mount;
 mod progress;
 mod prompt;
@@ -24,13 +25,17 @@ mod tokens;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use self::arguments::{Action, Arguments};
+use self::arguments::{Action, Arguments, LogFormat};
 use self::commands::Next;
 use self::diagnostics::Source;
 use self::exit::ExitCode;
+use self::monitor::HealthArguments;
 use self::settings::Settings;
 use self::shell::{Runtimes, Shell};
+use clap::Parser;
+
 use crate::error::{Error, Result};
+use crate::monitor::Status;
 use crate::session::Session;
 
 /// Runs the command line with the process's arguments, and returns the code that the process ends with.
@@ -55,14 +60,18 @@ pub fn main() -> std::process::ExitCode {
             .and_then(|text| print(&text)),
         Some(Action::SqlReference) => print(crate::reference::markdown().as_bytes()),
         Some(Action::Mount(arguments)) => {
-            start_log();
+            start_log(arguments.server.log_format);
             mount::reported(mount::mount(arguments))
         }
         Some(Action::Unmount { mountpoint }) => mount::reported(mount::unmount(mountpoint)),
         Some(Action::Serve(action)) => {
-            start_log();
+            start_log(action.log_format());
             mount::reported(mount::serve_nfs(action))
         }
+        Some(Action::Health(arguments)) => health(arguments),
+        Some(Action::Metrics(arguments)) => monitor::metrics(arguments)
+            .map_err(|error| mount::report(&error))
+            .and_then(|text| print(text.as_bytes())),
         Some(Action::Status) => {
             mount::status();
             Ok(())
@@ -97,7 +106,7 @@ fn print(text: &[u8]) -> Result<(), ExitCode> {
 
 /// Runs what the arguments ask for. Every error has been reported when this returns.
 fn run(arguments: &Arguments) -> Result<(), ExitCode> {
-    start_log();
+    start_log(arguments.log_format);
     // Every name on the command line is seen from where the program was started, so before the folder changes.
     let lake = arguments.lake();
     let files: Vec<PathBuf> = arguments.files.iter().map(|file| from_the_start(file)).collect();
@@ -113,6 +122,11 @@ fn run(arguments: &Arguments) -> Result<(), ExitCode> {
         code.unwrap_or_else(|| error.kind().into())
     })?;
 
+    shell.session.set_door("cli");
+    if let Some(address) = arguments.metrics_listen {
+        let listening = shell.runtimes.workers.block_on(shell.session.serve_metrics(address));
+        listening.map_err(|error| shell.report(&error, None))?;
+    }
     let result = if !files.is_empty() || !arguments.commands.is_empty() {
         shell.exit_on_interrupt();
         run_given(&mut shell, &files, &arguments.commands)
@@ -204,11 +218,42 @@ fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
 }
 
 /// Logs to standard error what `POSIXLAKE_LOG` asks for; nothing without it.
-fn start_log() {
-    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("POSIXLAKE_LOG") {
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .try_init();
-    }
+fn start_log(format: LogFormat) {
+    let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("POSIXLAKE_LOG") else {
+        return;
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // The first log stands.
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+}
+
+/// Looks at a lake, prints what was found, and fails where anything is wrong.
+fn health(arguments: &HealthArguments) -> Result<(), ExitCode> {
+    let options = arguments
+        .options
+        .iter()
+        .map(|(key, value)| format!("--option={key}={value}"));
+    let words = ["posixlake".to_string(), "--quiet".to_string()];
+    let words = words
+        .into_iter()
+        .chain(options)
+        .chain(["--lake".to_string(), arguments.lake.clone()]);
+    let mut as_given = Arguments::parse_from(words);
+    as_given.format = arguments.format;
+    start_log(LogFormat::Text);
+    let mut shell =
+        open(&as_given, &as_given.lake()).map_err(|(error, code)| code.unwrap_or_else(|| mount::report(&error)))?;
+    let checks = shell.runtimes.workers.block_on(shell.session.health());
+    let failed = checks.iter().any(|check| check.status == Status::Failed);
+    let rows = checks
+        .into_iter()
+        .map(|check| [check.check, check.status.name().to_string(), check.detail]);
+    let rows = commands::string_table(["check", "status", "detail"], rows);
+    shell.print_rows(&rows.map_err(|error| mount::report(&error))?)?;
+    if failed { Err(ExitCode::Failed) } else { Ok(()) }
 }

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::arguments::LogFormat;
 use super::exit::ExitCode;
 use super::history::folder;
 use super::shell::Runtimes;
@@ -60,6 +61,14 @@ pub(crate) struct ServerArguments {
     #[arg(long, value_name = "GIGABYTES", default_value_t = 4)]
     pub(crate) cache: u64,
 
+    /// Answer monitoring systems here: /metrics, /healthz and /readyz
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+
+    /// How POSIXLAKE_LOG's lines look
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
     /// A setting of the store, such as aws_region=eu-central-1; may be repeated
     #[arg(long = "option", value_name = "KEY=VALUE", value_parser = super::arguments::parse_option)]
     pub(crate) options: Vec<(String, String)>,
@@ -107,13 +116,23 @@ pub(crate) enum ServeAction {
     },
 }
 
+impl ServeAction {
+    pub(crate) fn log_format(&self) -> LogFormat {
+        let Self::Nfs { server, .. } = self;
+        server.log_format
+    }
+}
+
 /// What a server writes down about itself while it runs.
 #[derive(Debug, Serialize, Deserialize)]
-struct Running {
+pub(super) struct Running {
     pid: i32,
     lake: String,
     addresses: Vec<SocketAddr>,
     mountpoint: Option<PathBuf>,
+    /// Where it answers monitoring systems.
+    #[serde(default)]
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 fn failed(message: impl Into<String>) -> Error {
@@ -185,6 +204,11 @@ pub(crate) fn run_server(
     options.extend(server.options.iter().cloned());
     let outcome = runtimes.workers.block_on(async {
         let session = Session::builder().lake(&lake).options(options).build().await?;
+        session.set_door("nfs");
+        let metrics = match server.metrics_listen {
+            Some(address) => Some(session.serve_metrics(address).await?),
+            None => None,
+        };
         let serving = Serving {
             listen: server.listen.clone(),
             clients: server.clients.clone(),
@@ -210,6 +234,7 @@ pub(crate) fn run_server(
                 lake: lake.clone(),
                 addresses: addresses.to_vec(),
                 mountpoint: mountpoint.map(Path::to_path_buf),
+                metrics,
             };
             let text = serde_json::to_vec(&running).map_err(|error| Error::internal(error.to_string()))?;
             if let Some(note) = &note {
@@ -426,6 +451,12 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path, log: &Path) -> Re
         .args(["--cache", &server.cache.to_string()])
         .args(["--silence", &server.silence.to_string()])
         .args(["--grace", &server.grace.to_string()]);
+    if let Some(address) = server.metrics_listen {
+        command.args(["--metrics-listen", &address.to_string()]);
+    }
+    if server.log_format == LogFormat::Json {
+        command.args(["--log-format", "json"]);
+    }
     if server.read_only {
         command.arg("--read-only");
     }
@@ -497,7 +528,7 @@ fn is_running(pid: i32) -> bool {
 }
 
 /// The servers of this user that run, the oldest first. Notes of others that were killed are removed.
-fn servers() -> Vec<Running> {
+pub(super) fn servers() -> Vec<Running> {
     let Some(Ok(entries)) = mounts().map(std::fs::read_dir) else {
         return Vec::new();
     };
@@ -616,8 +647,11 @@ pub(crate) fn status() {
 
 /// Runs an action and reports what is wrong with it.
 pub(crate) fn reported(outcome: Result<()>) -> Result<(), ExitCode> {
-    outcome.map_err(|error| {
-        let _ = writeln!(std::io::stderr(), "error: {}", error.message());
-        error.kind().into()
-    })
+    outcome.map_err(|error| report(&error))
+}
+
+/// Prints an error, and returns the code that its kind has.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {}", error.message());
+    error.kind().into()
 }

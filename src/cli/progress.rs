@@ -4,11 +4,10 @@ use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use datafusion::common::stats::Precision;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
-use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::monitor::{Done, Total};
 
 /// A statement that is done before this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -17,17 +16,6 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Reading the metrics of a plan over very many files takes a while: it may take this share of the time at most.
 const SHARE: u32 = 50;
 
-/// Counters of files that were read or written, best first: one plan node has several that overlap.
-const FILE_COUNTERS: [&str; 5] = [
-    "files_read",
-    "files_processed",
-    "files_rewritten",
-    "files_written",
-    "files",
-];
-/// Counters of bytes that were read or written.
-const BYTE_COUNTERS: [&str; 3] = ["bytes_scanned", "bytes_read", "bytes_written"];
-
 /// The progress line of one statement.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
@@ -35,21 +23,6 @@ pub(crate) struct Progress {
     due: Instant,
     plan: Option<Arc<dyn ExecutionPlan>>,
     total: Arc<OnceLock<Total>>,
-}
-
-/// What the leaves of a plan say that they will read.
-#[derive(Debug, Default, Clone, Copy)]
-struct Total {
-    rows: Option<usize>,
-    bytes: Option<usize>,
-}
-
-/// What the nodes of a plan have done so far.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Done {
-    rows: usize,
-    bytes: usize,
-    files: usize,
 }
 
 impl Progress {
@@ -92,10 +65,10 @@ impl Progress {
             }
             if let Some(plan) = self.plan.clone() {
                 let total = Arc::clone(&self.total);
-                tokio::task::spawn_blocking(move || total.set(total_of(&plan)));
+                tokio::task::spawn_blocking(move || total.set(Total::of(&plan)));
             }
         }
-        let done = self.plan.as_ref().map(done_of);
+        let done = self.plan.as_ref().map(Done::of);
         bar.set_message(message(done, self.total.get().copied(), self.started.elapsed()));
         self.due = Instant::now() + INTERVAL.max(before.elapsed() * SHARE);
     }
@@ -120,7 +93,7 @@ fn message(done: Option<Done>, total: Option<Total>, elapsed: Duration) -> Strin
         return format!("planning, {seconds:.1} s");
     };
     let mut parts = Vec::new();
-    if let Some(percent) = total.and_then(|total| percent(done, total)) {
+    if let Some(percent) = total.and_then(|total| done.percent(total)) {
         parts.push(format!("{percent}%"));
     }
     if done.rows > 0 {
@@ -145,103 +118,6 @@ fn message(done: Option<Done>, total: Option<Total>, elapsed: Duration) -> Strin
     parts.join(", ")
 }
 
-/// How much of the input was read. Rows are right where nothing is filtered while reading, bytes where whole files are
-/// read, and both are too low elsewhere: so the larger one counts, and it never says that all is done.
-fn percent(done: Done, total: Total) -> Option<usize> {
-    let part = |done: usize, total: Option<usize>| {
-        let total = total.filter(|total| *total > 0)?;
-        usize::try_from(done as u128 * 100 / total as u128).ok()
-    };
-    part(done.rows, total.rows)
-        .max(part(done.bytes, total.bytes))
-        .map(|percent| percent.min(99))
-}
-
-/// What all leaves will read; unknown where one of them does not know.
-fn total_of(plan: &Arc<dyn ExecutionPlan>) -> Total {
-    let mut total = Total {
-        rows: Some(0),
-        bytes: Some(0),
-    };
-    for leaf in nodes(plan).filter(|node| node.children().is_empty()) {
-        let statistics = StatisticsContext::new()
-            .compute(leaf.as_ref(), &StatisticsArgs::new())
-            .ok();
-        let rows = statistics.as_ref().and_then(|statistics| known(&statistics.num_rows));
-        let bytes = statistics
-            .as_ref()
-            .and_then(|statistics| known(&statistics.total_byte_size));
-        total.rows = total.rows.zip(rows).map(|(a, b)| a.saturating_add(b));
-        total.bytes = total.bytes.zip(bytes).map(|(a, b)| a.saturating_add(b));
-    }
-    total
-}
-
-fn known(value: &Precision<usize>) -> Option<usize> {
-    value.get_value().copied()
-}
-
-fn done_of(plan: &Arc<dyn ExecutionPlan>) -> Done {
-    let mut done = Done::default();
-    for node in nodes(plan) {
-        let Some(metrics) = node.metrics() else { continue };
-        let counts = Counts::of(&metrics);
-        if node.children().is_empty() {
-            done.rows = done.rows.saturating_add(counts.rows);
-        }
-        done.bytes = done.bytes.saturating_add(counts.bytes);
-        done.files = done.files.saturating_add(counts.files());
-    }
-    done
-}
-
-/// All nodes of a plan, without recursion: plans can be deep.
-fn nodes(plan: &Arc<dyn ExecutionPlan>) -> impl Iterator<Item = Arc<dyn ExecutionPlan>> {
-    let mut stack = vec![Arc::clone(plan)];
-    std::iter::from_fn(move || {
-        let node = stack.pop()?;
-        stack.extend(node.children().into_iter().map(Arc::clone));
-        Some(node)
-    })
-}
-
-/// One node's counters.
-#[derive(Default)]
-struct Counts {
-    rows: usize,
-    bytes: usize,
-    files: [usize; FILE_COUNTERS.len()],
-}
-
-impl Counts {
-    fn of(metrics: &MetricsSet) -> Self {
-        let mut counts = Self::default();
-        for metric in metrics.iter() {
-            match metric.value() {
-                MetricValue::OutputRows(rows) => counts.rows += rows.value(),
-                MetricValue::Count { name, count } => counts.add(name, count.value()),
-                _ => {}
-            }
-        }
-        counts
-    }
-
-    fn add(&mut self, name: &str, value: usize) {
-        if BYTE_COUNTERS.contains(&name) {
-            self.bytes += value;
-        }
-        for (counter, files) in FILE_COUNTERS.iter().zip(&mut self.files) {
-            if *counter == name {
-                *files += value;
-            }
-        }
-    }
-
-    fn files(&self) -> usize {
-        self.files.iter().copied().find(|files| *files > 0).unwrap_or(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,45 +139,6 @@ mod tests {
         assert_eq!(
             message(Some(done), Some(total), second),
             "50%, 1,500 rows, 2.00 KiB (2.00 KiB/s), 1 file, 1.0 s"
-        );
-    }
-
-    #[test]
-    fn a_running_statement_is_never_said_to_be_done() {
-        let done = Done {
-            rows: 10,
-            bytes: 10,
-            files: 0,
-        };
-        assert_eq!(
-            percent(
-                done,
-                Total {
-                    rows: Some(10),
-                    bytes: None
-                }
-            ),
-            Some(99)
-        );
-        assert_eq!(
-            percent(
-                done,
-                Total {
-                    rows: None,
-                    bytes: Some(100)
-                }
-            ),
-            Some(10)
-        );
-        assert_eq!(
-            percent(
-                done,
-                Total {
-                    rows: Some(0),
-                    bytes: None
-                }
-            ),
-            None
         );
     }
 }

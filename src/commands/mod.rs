@@ -22,6 +22,7 @@ mod drop_table;
 mod expressions;
 mod fsck;
 mod generate;
+mod kill_query;
 mod optimize;
 mod prepare;
 pub(crate) mod procedures;
@@ -77,6 +78,7 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
         Statement::Backup(request) => backup::plan(planner, request, statement.to_string()).await,
         Statement::VerifyBackup(request) => backup::plan_verify(planner, request, statement.to_string()),
         Statement::RestoreBackup(request) => backup::plan_restore(planner, request, statement.to_string()),
+        Statement::KillQuery(number) => kill_query::plan(planner, *number),
         Statement::Call(call) => Box::pin(plan(planner, &procedures::lower(planner, call)?)).await,
         Statement::DescribeHistory(request) => describe::history(planner, request).await,
         Statement::DescribeDetail(table) => describe::detail(planner, table).await,

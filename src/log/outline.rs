@@ -68,6 +68,12 @@ impl Outline {
         self.commits.last().max(self.checkpoints.keys().next_back()).copied()
     }
 
+    /// How many commits lie behind the last checkpoint.
+    pub(crate) fn behind_checkpoint(&self, version: u64) -> u64 {
+        let checkpoint = self.checkpoints.keys().next_back();
+        checkpoint.map_or(version + 1, |checkpoint| version.saturating_sub(*checkpoint))
+    }
+
     /// Whether all commits of the versions are there.
     pub(crate) fn has_all(&self, mut versions: RangeInclusive<u64>) -> bool {
         versions.all(|version| self.commits.contains(&version))

@@ -119,8 +119,13 @@ pub(crate) trait SinkCommand: fmt::Debug + Send + Sync + 'static {
 /// # Errors
 /// None that a command could cause.
 pub(crate) fn command_plan(name: &str, command: Arc<dyn Command>) -> crate::Result<LogicalPlan> {
-    let source = provider_as_source(Arc::new(CommandTable { command }));
+    let source = provider_as_source(command_table(command));
     Ok(LogicalPlanBuilder::scan(TableReference::bare(name), source, None)?.build()?)
+}
+
+/// A table whose rows are what a command answers with.
+pub(crate) fn command_table(command: Arc<dyn Command>) -> Arc<dyn TableProvider> {
+    Arc::new(CommandTable { command })
 }
 
 /// The plan of a command with an input.
@@ -155,7 +160,7 @@ impl TableProvider for CommandTable {
     }
 
     fn table_type(&self) -> TableType {
-        TableType::Temporary
+        TableType::View
     }
 
     async fn scan(

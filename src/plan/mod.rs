@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::log::Snapshot;
 use crate::table::rows;
 
-pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, sink_plan};
+pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, command_table, sink_plan};
 pub(crate) use insert::{lower as lower_insert, project};
 pub(crate) use insert_source::exact_number;
 pub(crate) use prepared::PreparedStatements;

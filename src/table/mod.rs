@@ -18,7 +18,7 @@ pub(crate) use file_statistics::{FileStatistics, footer};
 pub(crate) use protocol::protocol_for;
 pub(crate) use provider::{LakeTable, readings};
 pub(crate) use relabel::relabel;
-pub(crate) use scan::{FILE, ROW, Rows, RowsTable, ScanCodec, ScanLog, Selected, place};
+pub(crate) use scan::{FILE, ROW, Rows, RowsTable, ScanCodec, ScanLog, ScanTotals, Selected, place};
 pub(crate) use views::{
     HistoryTable, Momentary, data_path, hidden_property, live_files, partition_column, partition_rows, partitions,
     properties, register_functions, rows, table_changes, table_name, view, wait_for,

@@ -15,6 +15,7 @@ mod concurrency;
 mod conformance;
 mod explain;
 mod maintenance;
+mod monitoring;
 mod reference;
 mod slt;
 mod support;

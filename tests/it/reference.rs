@@ -15,6 +15,7 @@ fn every_procedure_is_in_it() {
     let text = posixlake::reference::markdown();
     for name in [
         "analyze",
+        "backup",
         "checkpoint",
         "fsck",
         "generate",

@@ -311,6 +311,8 @@ impl Bringing<'_> {
             // Another that says the same is as good.
             self.put(entry, false).await?;
         }
+        // The last commit may have come without its time.
+        plan.log.iter().for_each(|entry| self.keep_time(entry));
         self.store()?.delete(&Path::from(MARKER)).await?;
         self.lake.snapshots().forget(&self.target.id.url);
         let all = || plan.data.iter().chain(&plan.log).chain(&plan.extras);

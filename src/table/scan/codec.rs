@@ -22,8 +22,12 @@ use super::{Folder, MappedColumns, Rows, selection};
 use crate::catalog::Lake;
 use crate::error::Error;
 use crate::log::{DataFile, Snapshot};
+use crate::monitor::MonitorExec;
 use crate::table::deletion_vector::hidden_rows;
 use crate::table::wait_for;
+
+/// What stands for the root of a statement's plan, which is watched where it was made and nowhere else.
+const WATCHED: &[u8] = b"watched";
 
 /// Encodes and decodes the scans of a lake's tables.
 #[derive(Debug)]
@@ -52,6 +56,10 @@ impl PhysicalExtensionCodec for ScanCodec {
         buffer: &mut Vec<u8>,
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
+        if node.downcast_ref::<MonitorExec>().is_some() {
+            buffer.extend_from_slice(WATCHED);
+            return Ok(());
+        }
         let Some(scan) = node.downcast_ref::<LakeScanExec>() else {
             let reason = match node.is::<MaskExec>() {
                 true => STAYS,
@@ -86,6 +94,12 @@ impl PhysicalExtensionCodec for ScanCodec {
         _: &TaskContext,
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if buffer == WATCHED {
+            let [input] = inputs else {
+                return Err(Error::invalid("a watched plan has one input").into());
+            };
+            return Ok(Arc::clone(input));
+        }
         let message: Message = serde_json::from_slice(buffer)
             .map_err(|error| Error::invalid(format!("this is not a scan of a lake's table: {error}")))?;
         let [input] = inputs else {

@@ -48,7 +48,7 @@ use url::{Position, Url};
 pub(crate) use codec::ScanCodec;
 pub(crate) use layout::{FILE, ROW};
 pub(crate) use provider::RowsTable;
-pub(crate) use record::ScanLog;
+pub(crate) use record::{ScanLog, ScanTotals};
 
 use super::deletion_vector::hidden_rows;
 use super::{Definition, data_path};

@@ -20,7 +20,26 @@ const REMEMBERED: usize = 256;
 
 /// The last scans of a session, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct ScanLog(Mutex<VecDeque<Scanned>>);
+pub(crate) struct ScanLog(Mutex<Scans>);
+
+#[derive(Debug, Default)]
+struct Scans {
+    last: VecDeque<Scanned>,
+    totals: ScanTotals,
+}
+
+/// What all scans of a session amount to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ScanTotals {
+    pub(crate) scans: u64,
+    pub(crate) files_total: u64,
+    pub(crate) files_skipped: u64,
+    pub(crate) files_read: u64,
+    pub(crate) bytes_total: u64,
+    pub(crate) bytes_skipped: u64,
+    pub(crate) bytes_read: u64,
+    pub(crate) rows: u64,
+}
 
 /// Files and bytes that a scan was about, and what became of them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,11 +85,35 @@ struct Scanned {
 
 impl ScanLog {
     fn note(&self, scan: Scanned) {
+        let counts = scan.counts;
+        tracing::info!(
+            table = scan.table,
+            version = scan.version,
+            rows = scan.rows,
+            files_read = counts.files_read,
+            files_skipped = counts.files_skipped,
+            bytes_read = counts.bytes_read,
+            "table scanned"
+        );
         let mut scans = self.0.lock();
-        if scans.len() >= REMEMBERED {
-            scans.pop_front();
+        let totals = &mut scans.totals;
+        totals.scans += 1;
+        totals.files_total += counts.files_total;
+        totals.files_skipped += counts.files_skipped;
+        totals.files_read += counts.files_read;
+        totals.bytes_total += counts.bytes_total;
+        totals.bytes_skipped += counts.bytes_skipped;
+        totals.bytes_read += counts.bytes_read;
+        totals.rows += scan.rows;
+        if scans.last.len() >= REMEMBERED {
+            scans.last.pop_front();
         }
-        scans.push_back(scan);
+        scans.last.push_back(scan);
+    }
+
+    /// What all scans amount to, those included that are not remembered one by one.
+    pub(crate) fn totals(&self) -> ScanTotals {
+        self.0.lock().totals
     }
 
     /// The columns of [`ScanLog::rows`].
@@ -105,7 +148,7 @@ impl ScanLog {
     /// # Errors
     /// None that a caller could cause.
     pub(crate) fn rows(&self) -> Result<RecordBatch> {
-        let scans: Vec<Scanned> = self.0.lock().iter().cloned().collect();
+        let scans: Vec<Scanned> = self.0.lock().last.iter().cloned().collect();
         let started = scans.iter().map(|scan| scan.started.timestamp_micros());
         let started = TimestampMicrosecondArray::from_iter_values(started).with_timezone("UTC");
         let tables = StringArray::from_iter_values(scans.iter().map(|scan| &scan.table));

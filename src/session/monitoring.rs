@@ -1,0 +1,27 @@
+//! What front doors that run for long need of the monitor.
+
+use std::net::SocketAddr;
+
+use super::Session;
+use crate::error::Result;
+use crate::monitor::{Check, checks};
+
+impl Session {
+    /// Says how statements come in: the column `door` of `system.queries`.
+    pub(crate) fn set_door(&self, door: &'static str) {
+        self.lake.monitor().set_door(door);
+    }
+
+    /// Looks at the store and at every table, as `system.health` does.
+    pub(crate) async fn health(&self) -> Vec<Check> {
+        checks(&self.lake).await
+    }
+
+    /// Answers monitoring systems at an address, which is returned with the port that was taken.
+    ///
+    /// # Errors
+    /// Where the address cannot be had.
+    pub(crate) async fn serve_metrics(&self, address: SocketAddr) -> Result<SocketAddr> {
+        crate::monitor::listen(self.lake.clone(), address).await
+    }
+}
