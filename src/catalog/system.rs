@@ -10,30 +10,44 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::Lake;
+use crate::access::audit_table;
 use crate::table::ScanLog;
 
 /// The name of the schema.
 pub(crate) const SYSTEM_SCHEMA: &str = "system";
 /// Its tables.
-pub(super) const SYSTEM_TABLES: [&str; 1] = ["scans"];
+pub(super) const SYSTEM_TABLES: [&str; 2] = ["audit", "scans"];
+
+/// Those that the session's user may see.
+pub(super) fn system_tables(lake: &Lake) -> Vec<String> {
+    let tables = SYSTEM_TABLES
+        .iter()
+        .filter(|name| **name != "audit" || lake.access().is_admin());
+    tables.map(ToString::to_string).collect()
+}
 
 /// The schema of a session.
 #[derive(Debug)]
 pub(super) struct SystemSchema {
-    pub(super) scans: Arc<ScanLog>,
+    pub(super) lake: Arc<Lake>,
 }
 
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        SYSTEM_TABLES.map(str::to_string).to_vec()
+        system_tables(&self.lake)
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok((name == "scans").then(|| {
-            let scans = self.scans.clone();
-            Arc::new(ScansTable { scans }) as Arc<dyn TableProvider>
-        }))
+        match name {
+            "audit" => Ok(Some(audit_table(&self.lake).await?)),
+            "scans" => {
+                let scans = self.lake.scans().clone();
+                Ok(Some(Arc::new(ScansTable { scans })))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn table_exist(&self, name: &str) -> bool {

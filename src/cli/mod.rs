@@ -11,6 +11,7 @@ mod functions;
 mod generate;
 mod history;
 mod limits;
+mod login;
 mod mount;
 mod progress;
 mod prompt;
@@ -30,6 +31,7 @@ use self::diagnostics::Source;
 use self::exit::ExitCode;
 use self::settings::Settings;
 use self::shell::{Runtimes, Shell};
+use crate::access::Door;
 use crate::error::{Error, Result};
 use crate::session::Session;
 
@@ -188,7 +190,9 @@ fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
         .lake(lake)
         .options(options)
         .config(config)
-        .runtime(limits::runtime(arguments));
+        .runtime(limits::runtime(arguments))
+        .door(Door::Cli);
+    let builder = arguments.login.apply(builder).map_err(|error| (error, None))?;
     let session = runtimes
         .workers
         .block_on(builder.build())

@@ -13,7 +13,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::ExitCode;
 use super::history::folder;
+use super::login::{LoginArguments, PASSWORD_VARIABLE, USER_VARIABLE};
 use super::shell::Runtimes;
+use crate::access::Door;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nfs::{Serving, serve};
 use crate::session::Session;
@@ -51,6 +53,13 @@ pub(crate) struct ServerArguments {
     /// Gigabytes of disk for rows as text, kept in ~/.cache/posixlake
     #[arg(long, value_name = "GIGABYTES", default_value_t = 4)]
     pub(crate) cache: u64,
+
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
+
+    /// Lines 'uid user': each account works as its user; others get nothing. --user must be an admin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) uid_map: Option<PathBuf>,
 
     /// A setting of the store, such as aws_region=eu-central-1; may be repeated
     #[arg(long = "option", value_name = "KEY=VALUE", value_parser = super::arguments::parse_option)]
@@ -165,7 +174,8 @@ pub(crate) fn run_server(
     let mut options = std::collections::HashMap::new();
     options.extend(server.options.iter().cloned());
     let outcome = runtimes.workers.block_on(async {
-        let session = Session::builder().lake(&lake).options(options).build().await?;
+        let builder = Session::builder().lake(&lake).options(options).door(Door::Mount);
+        let session = server.login.apply(builder)?.build().await?;
         let serving = Serving {
             listen: server.listen.clone(),
             clients: server.clients.clone(),
@@ -378,6 +388,14 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path) -> Result<std::pr
         .args(["serve", "nfs", &absolute(&arguments.lake), "--mountpoint"])
         .arg(mountpoint);
     let server = &arguments.server;
+    // What was asked for here is not to be seen among the arguments of processes.
+    if let Some((user, password)) = server.login.credentials()? {
+        command.env(USER_VARIABLE, user).env(PASSWORD_VARIABLE, password);
+    }
+    if let Some(map) = &server.uid_map {
+        let map = std::path::absolute(map).map_err(|error| failed(format!("--uid-map {}: {error}", map.display())))?;
+        command.arg("--uid-map").arg(map);
+    }
     for address in &server.listen {
         command.args(["--listen", &address.to_string()]);
     }
