@@ -166,6 +166,8 @@ pub struct Session {
     context: SessionContext,
     lake: Arc<Lake>,
     prepared: Arc<PreparedStatements>,
+    /// For whom a front door speaks, as the audit trail shows it.
+    client: Option<Arc<str>>,
 }
 
 impl Session {
@@ -188,6 +190,7 @@ impl Session {
             context,
             lake,
             prepared: Arc::default(),
+            client: None,
         })
     }
 
@@ -252,7 +255,12 @@ impl Session {
             return None;
         }
         audit.keep(options.map_or(0, |options| options.audit_retention));
-        Some(Ticket::new(audit, access.user(), &statement.statement, &statement.text))
+        Some(Ticket::new(
+            audit,
+            (access.user(), self.client.as_deref()),
+            &statement.statement,
+            &statement.text,
+        ))
     }
 
     /// The user that the session is for, in a lake that has users.

@@ -10,7 +10,7 @@ use super::table::{has_marker, lost, put_marker};
 use super::users::Users;
 use super::{Access, FOLDER, MARK, State, gone};
 use crate::catalog::Lake;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, Mode, check_writable, commit};
 
 /// How often a change is made on newer users before it gives up.
@@ -84,12 +84,6 @@ impl Access {
             return Err(gone());
         }
         let tables = tables(lake).await?;
-        if let Some((id, _)) = tables.iter().find(|(_, snapshot)| snapshot.property(MARK).is_some()) {
-            return Err(Error::permission(format!(
-                "table {} says that the lake had users, who are gone; put the folder _posixlake back from a backup",
-                id.display()
-            )));
-        }
         let mut users = Users::new();
         users.set_password(user, hash);
         users
@@ -122,13 +116,13 @@ impl Access {
 /// All tables in the lake's folder.
 async fn tables(lake: &Lake) -> Result<Vec<(crate::catalog::TableId, crate::log::Snapshot)>> {
     let mut found = Vec::new();
-    for id in lake.tables().await? {
-        if id.schema == FOLDER {
-            continue;
-        }
-        // What cannot be read is none that could be opened.
-        if let Ok(Some(snapshot)) = lake.snapshots().latest(&id.url).await {
-            found.push((id, snapshot));
+    for id in lake.tables().await?.into_iter().filter(|id| id.schema != FOLDER) {
+        match lake.snapshots().latest(&id.url).await {
+            Ok(Some(snapshot)) => found.push((id, snapshot)),
+            // The mark of users who are not there.
+            Err(error) if error.kind() == ErrorKind::Permission => return Err(error),
+            // What cannot be read is none that could be opened.
+            Ok(None) | Err(_) => {}
         }
     }
     Ok(found)

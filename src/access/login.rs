@@ -29,7 +29,7 @@ pub(crate) struct Credentials {
 #[derive(Clone)]
 pub(crate) enum Proof {
     Password(String),
-    /// The process that asks has the lake's files, and vouches for the user: a mount that was opened by an admin.
+    /// An admin's session vouches for the user: a mount for many accounts.
     Vouched,
 }
 
@@ -113,17 +113,19 @@ impl Access {
         )))
     }
 
-    /// A session for another user, for whom this one's admin vouches.
+    /// What lets another user in, for whom this one's admin vouches.
     ///
     /// # Errors
     /// Where this session's user is no admin.
-    pub(crate) fn vouch(&self, user: &str) -> Result<Option<Credentials>> {
+    pub(crate) fn vouch(&self, user: &str) -> Result<Credentials> {
         match self.state().as_ref() {
-            State::Off => Ok(None),
-            State::On(who) if who.rights.admin() || who.user == user => Ok(Some(Credentials {
+            State::Off => Err(Error::invalid(format!(
+                "the lake has no users, so nobody can be {user}"
+            ))),
+            State::On(who) if who.rights.admin() || who.user == user => Ok(Credentials {
                 user: user.to_string(),
                 proof: Proof::Vouched,
-            })),
+            }),
             State::On(who) => Err(Error::permission(format!(
                 "only an admin opens a lake for others, and {} is none",
                 who.user

@@ -175,7 +175,11 @@ pub(crate) fn run_server(
     options.extend(server.options.iter().cloned());
     let outcome = runtimes.workers.block_on(async {
         let builder = Session::builder().lake(&lake).options(options).door(Door::Mount);
-        let session = server.login.apply(builder)?.build().await?;
+        let session = server.login.apply(builder.clone())?.build().await?;
+        let mut users = Vec::new();
+        for (uid, user) in uid_map(server)? {
+            users.push((uid, session.on_behalf_of(builder.clone(), &user).await?));
+        }
         let serving = Serving {
             listen: server.listen.clone(),
             clients: server.clients.clone(),
@@ -184,6 +188,7 @@ pub(crate) fn run_server(
             cache_bytes: server.cache << 30,
             read_only: server.read_only,
             privileged_ports: server.privileged_ports,
+            users,
         };
         let mut end = signal(SignalKind::terminate()).map_err(|error| failed(error.to_string()))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(error.to_string()))?;
@@ -208,6 +213,39 @@ pub(crate) fn run_server(
     });
     let _ = std::fs::remove_file(&note);
     outcome
+}
+
+/// Who the accounts of clients are: a number and a name in each line.
+fn uid_map(server: &ServerArguments) -> Result<Vec<(u32, String)>> {
+    let Some(file) = &server.uid_map else {
+        return Ok(Vec::new());
+    };
+    let refuse = |what: String| Error::invalid(format!("--uid-map {}: {what}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| refuse(error.to_string()))?;
+    let mut users: Vec<(u32, String)> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut words = line.split_whitespace();
+        let (Some(uid), Some(user), None) = (
+            words.next().and_then(|uid| uid.parse().ok()),
+            words.next(),
+            words.next(),
+        ) else {
+            return Err(refuse(format!(
+                "'{line}' is not the number of an account and the name of a user"
+            )));
+        };
+        if users.iter().any(|(known, _)| *known == uid) {
+            return Err(refuse(format!("account {uid} is there twice")));
+        }
+        users.push((uid, user.to_string()));
+    }
+    match users.is_empty() {
+        true => Err(refuse("no account is in it".to_string())),
+        false => Ok(users),
+    }
 }
 
 fn say(text: &str) {

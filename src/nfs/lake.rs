@@ -193,6 +193,7 @@ impl Lake for SessionLake {
             settings.push(("posixlake.txn_version", number.as_str()));
         }
         let session = self.session.with_settings(&settings).map_err(refused)?;
+        let session = session.speaking_for(&statement.author.client);
         let rows = stream(&session, &statement.sql).await.map_err(refused);
         *self.tables.lock() = None;
         rows

@@ -2,5 +2,6 @@
 
 mod lake;
 mod server;
+mod users;
 
 pub(crate) use server::{Serving, serve};

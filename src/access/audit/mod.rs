@@ -38,6 +38,7 @@ pub(super) struct Entry {
     /// Microseconds since 1970.
     time: i64,
     user: Option<String>,
+    client: String,
     statement: Option<String>,
     kind: &'static str,
     tables: Option<String>,
@@ -78,7 +79,7 @@ struct Trail {
     home: Option<Home>,
     tables: Option<SnapshotCache>,
     door: Door,
-    client: Mutex<String>,
+    client: String,
     gathered: Mutex<Vec<Entry>>,
     writing: tokio::sync::Mutex<()>,
     timed: AtomicBool,
@@ -93,7 +94,7 @@ impl Audit {
             home: home.cloned(),
             tables: home.map(|home| SnapshotCache::new(home.stores.clone())),
             door,
-            client: Mutex::new(client()),
+            client: client(),
             gathered: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             timed: AtomicBool::new(false),
@@ -105,11 +106,6 @@ impl Audit {
     /// Whether there is a lake to write into.
     pub(crate) fn has_home(&self) -> bool {
         self.0.home.is_some()
-    }
-
-    /// From where statements come, as the trail shows it.
-    pub(crate) fn set_client(&self, client: String) {
-        *self.0.client.lock() = client;
     }
 
     /// How many days rows are kept; 0 for ever.
@@ -169,6 +165,7 @@ impl Audit {
         self.push(Entry {
             time: Utc::now().timestamp_micros(),
             user: Some(user.to_string()),
+            client: self.0.client.clone(),
             statement: None,
             kind: "LOGIN",
             tables: None,

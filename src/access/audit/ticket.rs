@@ -23,15 +23,18 @@ pub(crate) struct Ticket {
     time: i64,
     started: Instant,
     user: Option<String>,
+    client: String,
     statement: String,
     kind: &'static str,
     pub(super) modifies: bool,
     tables: Option<String>,
+    told: AtomicBool,
 }
 
 impl Ticket {
-    /// The ticket of a statement that begins at this moment.
-    pub(crate) fn new(audit: &Audit, user: Option<String>, statement: &Statement, text: &str) -> Self {
+    /// The ticket of a statement that begins at this moment, of a user and, where it is not this process, a client.
+    pub(crate) fn new(audit: &Audit, who: (Option<String>, Option<&str>), statement: &Statement, text: &str) -> Self {
+        let (user, client) = who;
         let mut text = mask_passwords(text);
         if text.len() > LONGEST {
             let end = (0..=LONGEST)
@@ -46,10 +49,12 @@ impl Ticket {
             time: Utc::now().timestamp_micros(),
             started: Instant::now(),
             user,
+            client: client.unwrap_or(&audit.0.client).to_string(),
             statement: text,
             kind: statement.name(),
             modifies: statement.modifies(),
             tables: None,
+            told: AtomicBool::new(false),
         }
     }
 
@@ -86,10 +91,13 @@ impl Ticket {
         self.finish(Outcome::Done, None, None, None);
     }
 
+    /// A statement whose rows are asked for more than once has a row for each.
     fn finish(&self, outcome: Outcome, rows: Option<i64>, version: Option<i64>, message: Option<&str>) {
+        self.told.store(true, Ordering::Relaxed);
         self.audit.push(Entry {
             time: self.time,
             user: self.user.clone(),
+            client: self.client.clone(),
             statement: Some(self.statement.clone()),
             kind: self.kind,
             tables: self.tables.clone(),
@@ -99,6 +107,15 @@ impl Ticket {
             message: message.map(mask_passwords),
             milliseconds: self.started.elapsed().as_secs_f64() * 1000.0,
         });
+    }
+}
+
+/// A statement that was never run, or not even planned to its end.
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.told.load(Ordering::Relaxed) {
+            self.finish(Outcome::Stopped, None, None, None);
+        }
     }
 }
 

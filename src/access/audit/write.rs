@@ -98,7 +98,6 @@ impl Trail {
     }
 
     fn batch(&self, entries: &[&Entry]) -> Result<RecordBatch> {
-        let client = self.client.lock().clone();
         let door = self.door.name();
         let texts = |value: &dyn Fn(&Entry) -> Option<String>| -> ArrayRef {
             Arc::new(entries.iter().map(|entry| value(entry)).collect::<StringArray>())
@@ -110,7 +109,7 @@ impl Trail {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
             texts(&|entry| entry.user.clone()),
-            texts(&|_| Some(client.clone())),
+            texts(&|entry| Some(entry.client.clone())),
             texts(&|_| Some(door.to_string())),
             texts(&|entry| Some(entry.kind.to_string())),
             texts(&|entry| entry.statement.clone()),
