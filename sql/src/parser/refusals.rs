@@ -68,7 +68,10 @@ const FOLLOWING: &[(&str, &[&str])] = &[
     ("COMMENT", &["ON"]),
     ("CONVERT", &["TO"]),
     ("COPY", &["INTO"]),
-    ("CREATE", &["TABLE", "EXTERNAL", "SCHEMA", "SECRET", "VIEW", "OR", "USER", "ROLE"]),
+    (
+        "CREATE",
+        &["TABLE", "EXTERNAL", "SCHEMA", "SECRET", "VIEW", "OR", "USER", "ROLE"],
+    ),
     ("DELETE", &["FROM"]),
     ("DESC", &["HISTORY", "DETAIL"]),
     ("DESCRIBE", &["HISTORY", "DETAIL", "TABLE"]),

@@ -248,7 +248,11 @@ impl Command for BackupCommand {
     fn touches(&self) -> Vec<Touch> {
         // The location takes a right to the whole lake, which holds for all of its tables.
         let mut touches = vec![Touch::Files(self.location.to_string())];
-        touches.extend(self.table.iter().map(|id| Touch::Table(id.url.clone(), Privilege::Select)));
+        touches.extend(
+            self.table
+                .iter()
+                .map(|id| Touch::Table(id.url.clone(), Privilege::Select)),
+        );
         touches
     }
 
