@@ -63,6 +63,7 @@ bench: need venv ## Measure against pyarrow, deltalake and DataFusion (release b
 	"$(VENV)/bin/python" benches/large_log.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/mount.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/metrics.py "$(TARGET_DIR)/release/posixlake"
+	"$(VENV)/bin/python" benches/access.py "$(TARGET_DIR)/release/posixlake"
 
 deny: ## Licences and advisories of dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1; }

@@ -138,6 +138,7 @@ constructors! {
     schema => Schema,
     constraint => Constraint,
     conflict => Conflict,
+    permission => Permission,
     unsupported => Unsupported,
     storage => Storage,
     corrupt => Corrupt,
@@ -218,7 +219,10 @@ impl From<DataFusionError> for Error {
                     Error::new(kind, message).with_source(DataFusionError::ArrowError(Box::new(other), backtrace))
                 }
             },
-            other => Error::new(kind, message_of(&other)).with_source(other),
+            other => match refused(&other) {
+                Some(ours) => ours.with_source(other),
+                None => Error::new(kind, message_of(&other)).with_source(other),
+            },
         };
         error.of_system()
     }
@@ -308,6 +312,21 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<(ErrorKind, St
     None
 }
 
+/// What a store said that guards the files of a lake with users, in its own words.
+fn refused(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(ours) = error
+            .downcast_ref::<Error>()
+            .filter(|ours| ours.kind == ErrorKind::Permission)
+        {
+            return Some(Error::permission(ours.message.clone()));
+        }
+        next = error.source();
+    }
+    None
+}
+
 fn kind_of_datafusion(error: &DataFusionError) -> ErrorKind {
     match error {
         DataFusionError::SQL(..) => ErrorKind::Syntax,
@@ -341,7 +360,10 @@ fn kind_of_datafusion(error: &DataFusionError) -> ErrorKind {
 
 impl From<FileError> for Error {
     fn from(error: FileError) -> Self {
-        Error::new(kind_of_file(&error), error.to_string()).with_source(error)
+        match refused(&error) {
+            Some(ours) => ours.with_source(error),
+            None => Error::new(kind_of_file(&error), error.to_string()).with_source(error),
+        }
     }
 }
 
@@ -389,10 +411,17 @@ impl From<DeltaTableError> for Error {
                     Err(source) => Error::new(kind, innermost(&source.to_string())).with_source(source),
                 },
             },
-            error => Error::new(kind, innermost(&error.to_string()))
+            error => refused(&error)
+                .unwrap_or_else(|| Error::new(kind, innermost(&error.to_string())))
                 .with_source(error)
                 .of_system(),
         }
+    }
+}
+
+impl From<deltalake_core::kernel::Error> for Error {
+    fn from(error: deltalake_core::kernel::Error) -> Self {
+        DeltaTableError::from(error).into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! posixlake: a folder or bucket of Delta Lake tables as one SQL database that is also a file system.
 
+mod access;
 mod catalog;
 pub mod cli;
 mod commands;
@@ -15,6 +16,7 @@ mod session;
 mod store;
 mod table;
 
+pub use access::Door;
 pub use error::{Error, ErrorKind, Result};
 pub use posixlake_sql as sql;
-pub use session::{Session, SessionBuilder, install};
+pub use session::{Session, SessionBuilder, install, install_as};

@@ -18,12 +18,13 @@ use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use deltalake_core::kernel::Transaction;
 use posixlake_sql::Parsed;
 
+use crate::access::{Access, AuditPlanner, Credentials, Door, Proof, Ticket, touched};
 use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
 use crate::error::{Error, Result};
 pub(crate) use crate::log::Author;
 use crate::monitor::{MonitorPlanner, Watched};
 use crate::plan::{Planner, PreparedStatements, Relations};
-use crate::store::Stores;
+use crate::store::{Stores, folder_url};
 use crate::table::ScanCodec;
 pub(crate) use memory::BalancedPool;
 use memory::ExchangesPass;
@@ -37,6 +38,8 @@ pub struct SessionBuilder {
     memory_limit: Option<usize>,
     config: Option<SessionConfig>,
     runtime: Option<RuntimeEnvBuilder>,
+    credentials: Option<Credentials>,
+    door: Door,
 }
 
 impl SessionBuilder {
@@ -75,15 +78,42 @@ impl SessionBuilder {
         self
     }
 
+    /// Who opens the session, for a lake that has users.
+    #[must_use]
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.credentials = Some(Credentials {
+            user: name.into(),
+            proof: Proof::Password(password.into()),
+        });
+        self
+    }
+
+    /// Who opens the session, where somebody vouches for them.
+    #[must_use]
+    pub(crate) fn credentials(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// By which way statements come in, as the audit trail calls it.
+    #[must_use]
+    pub fn door(mut self, door: Door) -> Self {
+        self.door = door;
+        self
+    }
+
     /// Opens the session.
     ///
     /// # Errors
-    /// Where the location is not one that can be read, or a setting is unknown.
+    /// Where the location is not one that can be read, or a setting is unknown;
+    /// [`ErrorKind::Permission`](crate::ErrorKind::Permission) where the lake has users and lets this one not in.
     pub async fn build(self) -> Result<Session> {
         let stores = Arc::new(Stores::new(self.options)?);
         check_folder(self.location.as_deref())?;
-        let lake = Arc::new(Lake::open(self.location.as_deref(), stores.clone()).await?);
-        let mut runtime = self.runtime.unwrap_or_default().with_object_store_registry(stores);
+        let lake = open(self.location.as_deref(), &stores, self.credentials, self.door).await?;
+        lake.monitor().set_door(self.door.name());
+        let registry = lake.stores().clone();
+        let mut runtime = self.runtime.unwrap_or_default().with_object_store_registry(registry);
         if let Some(bytes) = self.memory_limit {
             runtime = runtime.with_memory_pool(Arc::new(BalancedPool::new(bytes)));
         }
@@ -101,10 +131,21 @@ impl SessionBuilder {
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
-            .with_query_planner(Arc::new(MonitorPlanner))
+            .with_query_planner(Arc::new(AuditPlanner::new(Arc::new(MonitorPlanner))))
             .build();
         Session::on(SessionContext::new_with_state(state), lake)
     }
+}
+
+async fn open(
+    location: Option<&str>,
+    stores: &Arc<Stores>,
+    credentials: Option<Credentials>,
+    door: Door,
+) -> Result<Arc<Lake>> {
+    let root = location.map(|location| folder_url(location, None)).transpose()?;
+    let access = Access::open(root.as_ref(), stores, credentials, door).await?;
+    Ok(Arc::new(Lake::new(root, stores.clone(), access)))
 }
 
 /// Looks whether a local lake is a folder, or nothing yet.
@@ -129,6 +170,8 @@ pub struct Session {
     context: SessionContext,
     lake: Arc<Lake>,
     prepared: Arc<PreparedStatements>,
+    /// For whom a front door speaks, as the audit trail shows it.
+    client: Option<Arc<str>>,
 }
 
 impl Session {
@@ -151,6 +194,7 @@ impl Session {
             context,
             lake,
             prepared: Arc::default(),
+            client: None,
         })
     }
 
@@ -174,7 +218,37 @@ impl Session {
     /// # Errors
     /// As [`Session::plan`].
     pub async fn execute(&self, statement: &Parsed) -> Result<DataFrame> {
+        let Some(mut ticket) = self.ticket(statement) else {
+            let plan = self.plan(statement).await?;
+            return self.watched(statement, plan).await;
+        };
+        match self.audited(statement, &mut ticket).await {
+            Ok((frame, true)) => {
+                ticket.done();
+                Ok(frame)
+            }
+            Ok((frame, false)) => {
+                let (mut state, plan) = frame.into_parts();
+                state.config_mut().set_extension(Arc::new(ticket));
+                Ok(DataFrame::new(state, plan))
+            }
+            Err(error) => {
+                ticket.refused(&error).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The statement as a DataFrame, and whether it is done with that.
+    async fn audited(&self, statement: &Parsed, ticket: &mut Ticket) -> Result<(DataFrame, bool)> {
         let plan = self.plan(statement).await?;
+        ticket.touching(&self.lake, &touched(&plan)?);
+        let done = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
+        Ok((self.watched(statement, plan).await?, done))
+    }
+
+    /// The rows of a plan, watched while they come.
+    async fn watched(&self, statement: &Parsed, plan: LogicalPlan) -> Result<DataFrame> {
         let frame = self.context.execute_logical_plan(plan).await?;
         if !self.lake.monitor().is_on() {
             return Ok(frame);
@@ -183,6 +257,31 @@ impl Session {
         let watched = Watched::new(self.lake.monitor().clone(), statement);
         state.config_mut().set_extension(Arc::new(watched));
         Ok(DataFrame::new(state, plan))
+    }
+
+    /// What the audit trail is to have of a statement; none where nobody asked for one.
+    fn ticket(&self, statement: &Parsed) -> Option<Ticket> {
+        let access = self.lake.access();
+        let audit = access.audit();
+        let state = self.context.state_ref();
+        let state = state.read();
+        let options = state.config_options().extensions.get::<LakeOptions>();
+        let wanted = access.is_on() || options.is_some_and(|options| options.audit);
+        if !wanted || !audit.has_home() {
+            return None;
+        }
+        audit.keep(options.map_or(0, |options| options.audit_retention));
+        Some(Ticket::new(
+            audit,
+            (access.user(), self.client.as_deref()),
+            &statement.statement,
+            &statement.text,
+        ))
+    }
+
+    /// The user that the session is for, in a lake that has users.
+    pub fn user(&self) -> Option<String> {
+        self.lake.access().user()
     }
 
     /// Parses one statement and returns it as a lazy DataFrame.
@@ -210,6 +309,7 @@ impl Session {
     /// leaves such work to the next one.
     pub async fn close(&self) {
         self.lake.background().finish().await;
+        self.lake.access().audit().close().await;
     }
 }
 
@@ -217,13 +317,44 @@ impl Session {
 /// posixlake's own run through the session that is returned; plain queries and INSERT also through the context.
 ///
 /// # Errors
-/// As [`SessionBuilder::build`].
+/// As [`SessionBuilder::build`]; a lake that has users takes [`install_as`].
 pub async fn install(context: &SessionContext, location: &str, options: HashMap<String, String>) -> Result<Session> {
+    install_for(context, location, options, None).await
+}
+
+/// As [`install`], for a lake that has users.
+///
+/// # Errors
+/// As [`SessionBuilder::build`].
+pub async fn install_as(
+    context: &SessionContext,
+    location: &str,
+    options: HashMap<String, String>,
+    user: &str,
+    password: &str,
+) -> Result<Session> {
+    let credentials = Credentials {
+        user: user.to_string(),
+        proof: Proof::Password(password.to_string()),
+    };
+    install_for(context, location, options, Some(credentials)).await
+}
+
+async fn install_for(
+    context: &SessionContext,
+    location: &str,
+    options: HashMap<String, String>,
+    credentials: Option<Credentials>,
+) -> Result<Session> {
     let stores = Arc::new(Stores::new(options)?);
-    let lake = Arc::new(Lake::open(Some(location), stores).await?);
+    let lake = open(Some(location), &stores, credentials, Door::Library).await?;
     {
         let state = context.state_ref();
         let mut state = state.write();
+        let planner = Arc::new(AuditPlanner::new(state.query_planner().clone()));
+        *state = SessionStateBuilder::new_from_existing(state.clone())
+            .with_query_planner(planner)
+            .build();
         let config = state.config_mut();
         if config.options().extensions.get::<LakeOptions>().is_none() {
             config.options_mut().extensions.insert(LakeOptions::default());
@@ -242,6 +373,9 @@ struct LakeOptions {
     retention_check: bool,
     txn_app_id: Option<String>,
     txn_version: Option<i64>,
+    audit: bool,
+    /// Days; 0 for ever.
+    audit_retention: i64,
 }
 
 impl Default for LakeOptions {
@@ -251,6 +385,8 @@ impl Default for LakeOptions {
             retention_check: true,
             txn_app_id: None,
             txn_version: None,
+            audit: false,
+            audit_retention: 0,
         }
     }
 }
@@ -291,6 +427,18 @@ impl ExtensionOptions for LakeOptions {
                 Ok(())
             }
             ("vacuum_retention_check", _) => refuse("true or false"),
+            ("audit", on @ ("true" | "false")) => {
+                self.audit = on == "true";
+                Ok(())
+            }
+            ("audit", _) => refuse("true or false"),
+            ("audit_retention", value) => match value.trim_end_matches("days").trim_end_matches("day").trim().parse() {
+                Ok(days @ 0..) => {
+                    self.audit_retention = days;
+                    Ok(())
+                }
+                _ => refuse("a number of days, such as '90 days', or 0 for ever"),
+            },
             ("txn_app_id", _) => {
                 self.txn_app_id = Some(value.to_string()).filter(|id| !id.is_empty());
                 Ok(())
@@ -307,7 +455,8 @@ impl ExtensionOptions for LakeOptions {
                 Err(_) => refuse("a whole number"),
             },
             _ => Err(Error::not_found(format!(
-                "no setting posixlake.{key}; there are posixlake.partition_overwrite_mode, \
+                "no setting posixlake.{key}; there are posixlake.audit, posixlake.audit_retention, \
+                 posixlake.partition_overwrite_mode, \
                  posixlake.txn_app_id, posixlake.txn_version and posixlake.vacuum_retention_check"
             ))
             .into()),
@@ -326,6 +475,18 @@ impl ExtensionOptions for LakeOptions {
                 key: "posixlake.vacuum_retention_check".to_string(),
                 value: Some(self.retention_check.to_string()),
                 description: "whether VACUUM refuses a retention below the table's",
+            },
+            ConfigEntry {
+                key: "posixlake.audit".to_string(),
+                value: Some(self.audit.to_string()),
+                description: "whether statements are written down in system.audit, in a lake without users; in one with users \
+                              they always are",
+            },
+            ConfigEntry {
+                key: "posixlake.audit_retention".to_string(),
+                value: Some(format!("{} days", self.audit_retention)),
+                description: "how long rows of system.audit are kept; older ones are removed when this session writes to it; 0 \
+                              keeps them for ever",
             },
             ConfigEntry {
                 key: "posixlake.txn_app_id".to_string(),

@@ -1,5 +1,6 @@
 //! What the reference says of every statement.
 
+mod access;
 mod change;
 mod definition;
 mod maintenance;
@@ -19,6 +20,8 @@ pub enum Section {
     Change,
     /// Caring for tables.
     Maintenance,
+    /// Users and rights.
+    Access,
 }
 
 impl fmt::Display for Section {
@@ -28,6 +31,7 @@ impl fmt::Display for Section {
             Self::Definition => "Definition",
             Self::Change => "Change",
             Self::Maintenance => "Maintenance",
+            Self::Access => "Access",
         })
     }
 }
@@ -68,6 +72,7 @@ static STATEMENTS: LazyLock<Vec<StatementDoc>> = LazyLock::new(|| {
         definition::STATEMENTS,
         change::STATEMENTS,
         maintenance::STATEMENTS,
+        access::STATEMENTS,
     ]
     .concat()
 });

@@ -48,6 +48,7 @@ impl Statement {
             Self::CreateSecret(_) => "CREATE SECRET",
             Self::DropSecret(_) => "DROP SECRET",
             Self::ShowSecrets => "SHOW SECRETS",
+            Self::Access(access) => access.name(),
         }
     }
 
@@ -82,6 +83,7 @@ impl Statement {
             | Self::CreateSecret(_)
             | Self::DropSecret(_)
             | Self::ShowSecrets => false,
+            Self::Access(access) => !access.shows(),
             Self::Vacuum(vacuum) => !vacuum.dry_run,
             Self::Fsck(fsck) => !fsck.dry_run,
             _ => true,

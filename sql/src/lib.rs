@@ -1,5 +1,6 @@
 //! The SQL of posixlake as syntax alone: text to [`Statement`] and back, without I/O and without knowledge of Delta.
 
+mod access;
 mod bind;
 mod cursor;
 mod depth;
@@ -20,6 +21,7 @@ mod versions;
 
 use datafusion::sql::sqlparser::ast::Expr;
 
+pub use access::{Access, MASK, Password, Privilege, Securable, mask_passwords};
 pub use bind::bind;
 pub use dialect::LakeDialect;
 pub use docs::{Section, Spelling, StatementDoc, statements};

@@ -10,6 +10,7 @@ use datafusion::common::format::{ExplainAnalyzeCategories, ExplainFormat, Explai
 use datafusion::sql::parser::Statement as NativeStatement;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, TableFactor, TableWithJoins};
 
+use crate::access::Access;
 use crate::types::TypeName;
 
 /// A statement of posixlake's SQL.
@@ -92,6 +93,8 @@ pub enum Statement {
     DropSecret(DropSecret),
     /// `SHOW SECRETS`.
     ShowSecrets,
+    /// Users, roles and rights.
+    Access(Access),
 }
 
 /// `EXPLAIN` of any statement.

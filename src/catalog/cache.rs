@@ -72,6 +72,7 @@ impl SnapshotCache {
     /// # Errors
     /// Where the log cannot be read.
     pub(crate) async fn latest(&self, url: &Url) -> Result<Option<Snapshot>> {
+        self.check_open(url)?;
         let key = Key {
             url: url.clone(),
             version: None,
@@ -98,6 +99,7 @@ impl SnapshotCache {
         let table = held.table.clone();
         *slot_table = Some(held);
         self.used(&slot, &table);
+        self.check_mark(&table)?;
         Ok(Some(table))
     }
 
@@ -106,6 +108,7 @@ impl SnapshotCache {
     /// # Errors
     /// Where there is no such table or version, or it cannot be read any more.
     pub(crate) async fn at(&self, url: &Url, version: u64) -> Result<Snapshot> {
+        self.check_open(url)?;
         let slot = self.slot(&Key {
             url: url.clone(),
             version: Some(version),
@@ -126,6 +129,20 @@ impl SnapshotCache {
             }
             None => Err(Error::not_found(format!("no Delta table at '{url}'"))),
         }
+    }
+
+    /// Whether the session's user has anything to do with a table, before a byte of it is read.
+    fn check_open(&self, url: &Url) -> Result<()> {
+        self.stores.access().map_or(Ok(()), |access| access.check_open(url))
+    }
+
+    fn check_mark(&self, table: &Snapshot) -> Result<()> {
+        self.stores.access().map_or(Ok(()), |access| access.check_mark(table))
+    }
+
+    /// Forgets all tables.
+    pub(crate) fn clear(&self) {
+        self.slots.lock().clear();
     }
 
     /// Forgets a table that was dropped or replaced.

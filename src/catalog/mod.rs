@@ -24,12 +24,13 @@ pub(crate) use names::{Point, TableName, View, check_new_name};
 pub(crate) use providers::LakeCatalog;
 pub(crate) use system::SYSTEM_SCHEMA;
 
+use crate::access::Access;
 use crate::error::{Error, Result};
 use crate::log::{Background, Snapshot, history};
 use crate::monitor::Monitor;
 use crate::store::{Stores, folder_url, path_of};
 use crate::table::ScanLog;
-use cache::SnapshotCache;
+pub(crate) use cache::SnapshotCache;
 
 /// The catalog that the lake is registered as.
 pub(crate) const CATALOG: &str = "lake";
@@ -45,6 +46,7 @@ pub(crate) const ONLY_TABLE: &str = "data";
 /// A folder of tables, and what a session knows about it.
 #[derive(Debug)]
 pub(crate) struct Lake {
+    access: Arc<Access>,
     root: Option<Url>,
     single: bool,
     stores: Arc<Stores>,
@@ -92,17 +94,12 @@ impl TableId {
 }
 
 impl Lake {
-    /// Opens the lake at `location`; nothing is read but whether it is itself a table.
-    ///
-    /// # Errors
-    /// Where the location is not one, or the store refuses.
-    pub(crate) async fn open(location: Option<&str>, stores: Arc<Stores>) -> Result<Self> {
-        let root = location.map(|location| folder_url(location, None)).transpose()?;
-        let single = match &root {
-            Some(root) => has_log(stores.folder(root)?.as_ref()).await?,
-            None => false,
-        };
-        Ok(Self {
+    /// The lake in this folder, behind the rights of a session's user.
+    pub(crate) fn new(root: Option<Url>, stores: Arc<Stores>, access: Arc<Access>) -> Self {
+        let single = access.home().is_some_and(|home| home.single);
+        let stores = Arc::new(stores.guarded(access.clone()));
+        Self {
+            access,
             root,
             single,
             snapshots: SnapshotCache::new(stores.clone()),
@@ -113,7 +110,12 @@ impl Lake {
             background: Background::default(),
             scans: Arc::default(),
             monitor: Arc::default(),
-        })
+        }
+    }
+
+    /// Who the session is for, and what that allows.
+    pub(crate) fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     /// The stores of the session.
@@ -396,11 +398,11 @@ impl Lake {
     pub(crate) fn schema_names(&self) -> Vec<String> {
         let mut names = vec![DEFAULT_SCHEMA.to_string()];
         if let (Some(root), false) = (&self.root, self.single) {
-            let folders = block_on(self.folders(root.clone())).unwrap_or_default();
+            let folders = block_on(self.folders(DEFAULT_SCHEMA, root.clone())).unwrap_or_default();
             names.extend(
                 folders
                     .into_iter()
-                    .filter(|(name, is_table)| !is_table && name != SYSTEM_SCHEMA)
+                    .filter(|(name, is_table)| !is_table && name != SYSTEM_SCHEMA && self.access.sees_schema(name))
                     .map(|(name, _)| name),
             );
         }
@@ -411,21 +413,24 @@ impl Lake {
     /// The names of a schema's tables and views, in order. Blocks on the store.
     pub(crate) fn table_names(&self, schema: &str) -> Vec<String> {
         if schema == SYSTEM_SCHEMA {
-            return system::names(&self.system_tables());
+            return system::names(self);
         }
         let mut names: Vec<String> = match (&self.root, self.single) {
-            (Some(_), true) if schema == DEFAULT_SCHEMA => vec![ONLY_TABLE.to_string()],
+            (Some(_), true) if schema == DEFAULT_SCHEMA => vec![ONLY_TABLE.to_string()]
+                .into_iter()
+                .filter(|name| self.access.sees_table(schema, name))
+                .collect(),
             (Some(root), false) if schema != LOCATION_SCHEMA => {
                 let folder = match schema {
                     DEFAULT_SCHEMA => Ok(root.clone()),
                     schema => folder_url(schema, Some(root)),
                 };
                 let folders = folder
-                    .and_then(|folder| block_on(self.folders(folder)))
+                    .and_then(|folder| block_on(self.folders(schema, folder)))
                     .unwrap_or_default();
                 folders
                     .into_iter()
-                    .filter(|(_, is_table)| *is_table)
+                    .filter(|(name, is_table)| *is_table && self.access.sees_table(schema, name))
                     .map(|(name, _)| name)
                     .collect()
             }
@@ -456,7 +461,11 @@ impl Lake {
             }]);
         }
         let mut tables = Vec::new();
-        let mut schemas = vec![OWN_SCHEMA.to_string()];
+        // Users and their trail are no tables that a statement could read, or bring back over others.
+        let mut schemas = match self.access.is_on() {
+            true => Vec::new(),
+            false => vec![OWN_SCHEMA.to_string()],
+        };
         let id = |schema: &str, name: String, folder: &Url| {
             Ok::<_, Error>(TableId {
                 schema: schema.to_string(),
@@ -464,7 +473,7 @@ impl Lake {
                 name,
             })
         };
-        for (name, is_table) in self.folders(root.clone()).await? {
+        for (name, is_table) in self.folders(DEFAULT_SCHEMA, root.clone()).await? {
             match is_table {
                 true => tables.push(id(DEFAULT_SCHEMA, name, root)?),
                 false => schemas.push(name),
@@ -472,7 +481,7 @@ impl Lake {
         }
         for schema in schemas {
             let folder = folder_url(&schema, Some(root))?;
-            for (name, is_table) in self.folders(folder.clone()).await? {
+            for (name, is_table) in self.folders(&schema, folder.clone()).await? {
                 if is_table {
                     tables.push(id(&schema, name, &folder)?);
                 }
@@ -482,7 +491,7 @@ impl Lake {
     }
 
     /// The folders below a folder that are tables (true) or may be schemas (false).
-    async fn folders(&self, url: Url) -> Result<Vec<(String, bool)>> {
+    async fn folders(&self, schema: &str, url: Url) -> Result<Vec<(String, bool)>> {
         let prefix = path_of(&url)?;
         let store = self.stores.root(&url)?;
         let listed = match store.list_with_delimiter(Some(&prefix)).await {
@@ -492,7 +501,11 @@ impl Lake {
         };
         let visible = listed.into_iter().filter_map(|path| {
             let name = path.filename()?.to_string();
-            (!name.starts_with(['_', '.'])).then_some((path, name))
+            let visible = !name.starts_with(['_', '.']);
+            // A folder of the lake may be a schema.
+            let seen =
+                self.access.sees_table(schema, &name) || (schema == DEFAULT_SCHEMA && self.access.sees_schema(&name));
+            (visible && seen).then_some((path, name))
         });
         let checks: Vec<_> = visible
             .map(|(path, name)| is_table(store.clone(), path, name))
@@ -536,11 +549,6 @@ fn block_on<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> 
             .join()
             .unwrap_or_else(|_| Err(Error::internal("a listing of the lake panicked")))
     })
-}
-
-/// Whether the store's root is a table's folder.
-async fn has_log(store: &dyn ObjectStore) -> Result<bool> {
-    has_any(store, &Path::from("_delta_log")).await
 }
 
 /// Whether a folder holds a file. Hidden ones do not count: what a put that was cut off has left behind is no table.

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::TableType;
+use posixlake_sql::Privilege;
 
 use super::session_views::current;
-use super::system::SYSTEM_SCHEMA;
+use super::system::{SYSTEM_SCHEMA, SystemSchema};
 use super::{DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, TableId, TableName};
+use crate::access::Touch;
 use crate::table::{LakeTable, view};
 
 /// The catalog `lake`.
@@ -35,8 +37,8 @@ impl CatalogProvider for LakeCatalog {
             return None;
         }
         if name == SYSTEM_SCHEMA {
-            let (lake, others) = (self.lake.clone(), self.lake.system_tables());
-            return Some(Arc::new(SystemSchema { lake, others }));
+            let lake = self.lake.clone();
+            return Some(Arc::new(SystemSchema { lake }));
         }
         Some(Arc::new(LakeSchema {
             lake: self.lake.clone(),
@@ -99,6 +101,11 @@ impl LakeSchema {
             Some(point) => self.lake.open_at(&id, point).await?,
             None => latest,
         };
+        if parsed.view.is_some() {
+            self.lake
+                .access()
+                .check(&[Touch::Table(id.url.clone(), Privilege::Select)])?;
+        }
         match parsed.view {
             Some(kind) => Ok(Some(view(&self.lake, id, table, parsed.at, kind).await?)),
             None => Ok(Some(Arc::new(LakeTable::try_new(
@@ -126,6 +133,7 @@ impl SchemaProvider for LakeSchema {
             return Ok(Some(table));
         }
         if self.name == DEFAULT_SCHEMA && posixlake_udfs::FileFormat::of_path(name).is_some() {
+            self.lake.access().check(&[Touch::Files(name.to_string())])?;
             let state = self.lake.session_state()?;
             return Ok(Some(posixlake_udfs::open_path(&state, name).await?));
         }

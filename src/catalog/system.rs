@@ -1,6 +1,5 @@
 //! The schema `system`: what a session knows about itself. No folder of the lake stands behind it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -12,40 +11,45 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::Lake;
+use crate::access::audit_table;
 use crate::monitor;
 use crate::table::ScanLog;
 
 /// The name of the schema.
 pub(crate) const SYSTEM_SCHEMA: &str = "system";
-/// Its tables, beside those of the monitor.
-const SCANS: &str = "scans";
+/// Its tables, beside those of the monitor and those that the program around the session adds.
+const OWN: [&str; 2] = ["audit", "scans"];
 
-/// The names of its tables: those that all sessions have, and others.
-pub(super) fn names(others: &BTreeMap<String, Arc<dyn TableProvider>>) -> Vec<String> {
-    let common = monitor::TABLES.into_iter().chain([SCANS]).map(str::to_string);
-    common.chain(others.keys().cloned()).collect()
+/// The names of its tables, of those that the session's user may see.
+pub(super) fn names(lake: &Lake) -> Vec<String> {
+    let own = OWN.iter().chain(&monitor::TABLES);
+    let own = own.filter(|name| **name != "audit" || lake.access().is_admin());
+    own.map(ToString::to_string)
+        .chain(lake.system_tables().into_keys())
+        .collect()
 }
 
 /// The schema of a session.
 #[derive(Debug)]
 pub(super) struct SystemSchema {
     pub(super) lake: Arc<Lake>,
-    /// What the program around the session adds.
-    pub(super) others: BTreeMap<String, Arc<dyn TableProvider>>,
 }
 
 #[async_trait]
 impl SchemaProvider for SystemSchema {
     fn table_names(&self) -> Vec<String> {
-        names(&self.others)
+        names(&self.lake)
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if name == SCANS {
-            let scans = self.lake.scans().clone();
-            return Ok(Some(Arc::new(ScansTable { scans })));
-        }
-        Ok(monitor::table(&self.lake, name).or_else(|| self.others.get(name).cloned()))
+        Ok(match name {
+            "audit" => Some(audit_table(&self.lake).await?),
+            "scans" => {
+                let scans = self.lake.scans().clone();
+                Some(Arc::new(ScansTable { scans }))
+            }
+            _ => monitor::table(&self.lake, name).or_else(|| self.lake.system_tables().remove(name)),
+        })
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -10,6 +10,7 @@ use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::MaxRows;
 
 use super::exit::ExitCode;
+use super::login::{LoginArguments, PASSWORD_VARIABLE, USER_VARIABLE};
 use super::monitor::{HealthArguments, MetricsArguments};
 use super::mount::{MountArguments, ServeAction};
 use super::style::ColorChoice;
@@ -18,8 +19,10 @@ use super::style::ColorChoice;
 pub(crate) const LAKE_VARIABLE: &str = "POSIXLAKE_LAKE";
 
 /// The variables that change what the command line does, with their meanings.
-pub(crate) const ENVIRONMENT: [(&str, &str); 8] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 10] = [
     (LAKE_VARIABLE, "the lake, where none is named"),
+    (USER_VARIABLE, "who opens the lake, where --user says nothing"),
+    (PASSWORD_VARIABLE, "the password, where there is no --password-file"),
     (
         "POSIXLAKE_LOG",
         "what to log to stderr, such as info or posixlake=debug",
@@ -66,6 +69,9 @@ pub(crate) struct Arguments {
     /// A setting of the store, such as aws_region=eu-central-1; may be repeated
     #[arg(long = "option", value_name = "KEY=VALUE", value_parser = parse_option)]
     pub(crate) options: Vec<(String, String)>,
+
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
 
     /// Run these statements, then exit; may be repeated
     #[arg(short = 'c', long = "command", value_name = "SQL", value_parser = parse_command, allow_hyphen_values = true)]
@@ -197,7 +203,7 @@ impl Arguments {
     /// The command with the parts of its help that are not arguments.
     pub(crate) fn full_command() -> clap::Command {
         let environment = ENVIRONMENT
-            .map(|(name, meaning)| format!("  {name:<16}  {meaning}"))
+            .map(|(name, meaning)| format!("  {name:<18}  {meaning}"))
             .join("\n");
         let codes = ExitCode::list();
         Self::command().after_long_help(format!("Environment:\n{environment}\n\nExit codes:\n{codes}"))

@@ -58,7 +58,8 @@ fn excerpt(source: &Source, location: Location, style: Style) -> String {
     else {
         return String::new();
     };
-    let Some(line) = source.text.lines().nth(index) else {
+    let text = posixlake_sql::mask_passwords(&source.text);
+    let Some(line) = text.lines().nth(index) else {
         return String::new();
     };
     let column = usize::try_from(location.column.saturating_sub(1)).unwrap_or(0);

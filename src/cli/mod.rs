@@ -11,6 +11,7 @@ mod functions;
 mod generate;
 mod history;
 mod limits;
+mod login;
 mod monitor;
 mod mount;
 mod progress;
@@ -34,6 +35,7 @@ use self::settings::Settings;
 use self::shell::{Runtimes, Shell};
 use clap::Parser;
 
+use crate::access::Door;
 use crate::error::{Error, Result};
 use crate::monitor::Status;
 use crate::session::Session;
@@ -122,7 +124,6 @@ fn run(arguments: &Arguments) -> Result<(), ExitCode> {
         code.unwrap_or_else(|| error.kind().into())
     })?;
 
-    shell.session.set_door("cli");
     if let Some(address) = arguments.metrics_listen {
         let listening = shell.runtimes.workers.block_on(shell.session.serve_metrics(address));
         listening.map_err(|error| shell.report(&error, None))?;
@@ -202,7 +203,9 @@ fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
         .lake(lake)
         .options(options)
         .config(config)
-        .runtime(limits::runtime(arguments));
+        .runtime(limits::runtime(arguments))
+        .door(Door::Cli);
+    let builder = arguments.login.apply(builder).map_err(|error| (error, None))?;
     let session = runtimes
         .workers
         .block_on(builder.build())

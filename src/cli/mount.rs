@@ -14,7 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::arguments::LogFormat;
 use super::exit::ExitCode;
 use super::history::folder;
+use super::login::{LoginArguments, PASSWORD_VARIABLE, USER_VARIABLE};
 use super::shell::Runtimes;
+use crate::access::Door;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nfs::{Serving, serve};
 use crate::session::Session;
@@ -61,6 +63,12 @@ pub(crate) struct ServerArguments {
     #[arg(long, value_name = "GIGABYTES", default_value_t = 4)]
     pub(crate) cache: u64,
 
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
+
+    /// Lines 'uid user': each account works as its user; others get nothing. --user must be an admin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) uid_map: Option<PathBuf>,
     /// Answer monitoring systems here: /metrics, /healthz and /readyz
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) metrics_listen: Option<SocketAddr>,
@@ -203,8 +211,12 @@ pub(crate) fn run_server(
     let mut options = std::collections::HashMap::new();
     options.extend(server.options.iter().cloned());
     let outcome = runtimes.workers.block_on(async {
-        let session = Session::builder().lake(&lake).options(options).build().await?;
-        session.set_door("nfs");
+        let builder = Session::builder().lake(&lake).options(options).door(Door::Mount);
+        let session = server.login.apply(builder.clone())?.build().await?;
+        let mut users = Vec::new();
+        for (uid, user) in uid_map(server)? {
+            users.push((uid, session.on_behalf_of(builder.clone(), &user).await?));
+        }
         let metrics = match server.metrics_listen {
             Some(address) => Some(session.serve_metrics(address).await?),
             None => None,
@@ -219,6 +231,7 @@ pub(crate) fn run_server(
             grace: seconds(server.grace)?,
             read_only: server.read_only,
             privileged_ports: server.privileged_ports,
+            users,
         };
         let mut end = signal(SignalKind::terminate()).map_err(|error| failed(error.to_string()))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(error.to_string()))?;
@@ -251,6 +264,39 @@ pub(crate) fn run_server(
         let _ = std::fs::remove_file(note);
     }
     outcome
+}
+
+/// Who the accounts of clients are: a number and a name in each line.
+fn uid_map(server: &ServerArguments) -> Result<Vec<(u32, String)>> {
+    let Some(file) = &server.uid_map else {
+        return Ok(Vec::new());
+    };
+    let refuse = |what: String| Error::invalid(format!("--uid-map {}: {what}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| refuse(error.to_string()))?;
+    let mut users: Vec<(u32, String)> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut words = line.split_whitespace();
+        let (Some(uid), Some(user), None) = (
+            words.next().and_then(|uid| uid.parse().ok()),
+            words.next(),
+            words.next(),
+        ) else {
+            return Err(refuse(format!(
+                "'{line}' is not the number of an account and the name of a user"
+            )));
+        };
+        if users.iter().any(|(known, _)| *known == uid) {
+            return Err(refuse(format!("account {uid} is there twice")));
+        }
+        users.push((uid, user.to_string()));
+    }
+    match users.is_empty() {
+        true => Err(refuse("no account is in it".to_string())),
+        false => Ok(users),
+    }
 }
 
 fn say(text: &str) {
@@ -436,6 +482,14 @@ fn start_server(arguments: &MountArguments, mountpoint: &Path, log: &Path) -> Re
         .args(["serve", "nfs", &absolute(&arguments.lake), "--mountpoint"])
         .arg(mountpoint);
     let server = &arguments.server;
+    // What was asked for here is not to be seen among the arguments of processes.
+    if let Some((user, password)) = server.login.credentials()? {
+        command.env(USER_VARIABLE, user).env(PASSWORD_VARIABLE, password);
+    }
+    if let Some(map) = &server.uid_map {
+        let map = std::path::absolute(map).map_err(|error| failed(format!("--uid-map {}: {error}", map.display())))?;
+        command.arg("--uid-map").arg(map);
+    }
     for address in &server.listen {
         command.args(["--listen", &address.to_string()]);
     }

@@ -7,11 +7,12 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
-use posixlake_sql::{AlterOperation, AlterTable, CommentOn};
+use posixlake_sql::{AlterOperation, AlterTable, CommentOn, Privilege};
 
 use super::alter::{Altered, alter};
 use super::target::nothing;
 use super::{alter_columns, alter_properties, alter_rules, rename_table};
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, Result};
 use crate::log::check_writable;
@@ -138,6 +139,10 @@ struct Altering {
 impl Command for Altering {
     fn describe(&self) -> String {
         self.text.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

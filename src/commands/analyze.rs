@@ -16,6 +16,9 @@ use object_store::path::Path;
 use url::Url;
 
 use super::rewrite::{Story, commit_unchanged_rows};
+use posixlake_sql::Privilege;
+
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, Result};
 use crate::log::{DataFile, Snapshot, check_writable};
@@ -116,6 +119,10 @@ impl AnalyzeCommand {
 impl Command for AnalyzeCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

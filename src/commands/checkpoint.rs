@@ -8,7 +8,9 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::ObjectName;
+use posixlake_sql::Privilege;
 
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::error::Result;
 use crate::log::{check_writable, write_checkpoint};
@@ -42,6 +44,10 @@ struct CheckpointCommand {
 impl Command for CheckpointCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

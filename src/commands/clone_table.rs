@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use crate::access::Touch;
 use crate::log::Snapshot;
 use arrow::array::Int64Array;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -14,7 +15,7 @@ use datafusion::logical_expr::LogicalPlan;
 use deltalake_core::kernel::{Action, Add, Metadata, Protocol};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
-use posixlake_sql::CloneTable;
+use posixlake_sql::{CloneTable, Privilege};
 use serde_json::json;
 
 use super::clone_files::{CopiedFile, Source};
@@ -315,6 +316,19 @@ impl Command for Cloning {
     }
 
     /// As Delta in Spark returns it.
+    fn touches(&self) -> Vec<Touch> {
+        let target = &self.target.id.url;
+        let mut touches = vec![
+            Touch::Table(self.source.url.clone(), Privilege::Select),
+            Touch::Table(target.clone(), Privilege::Modify),
+            Touch::Table(target.clone(), Privilege::Insert),
+        ];
+        if self.or_replace {
+            touches.push(Touch::Table(target.clone(), Privilege::Delete));
+        }
+        touches
+    }
+
     fn schema(&self) -> SchemaRef {
         let names = [
             "source_table_size",

@@ -16,12 +16,13 @@ use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::ParquetMetaData;
-use posixlake_sql::Convert;
+use posixlake_sql::{Convert, Privilege};
 use serde_json::json;
 
 use super::blueprint::fields;
 use super::create_table::first_commit;
 use super::target::nothing;
+use crate::access::Touch;
 use crate::catalog::{LOCATION_SCHEMA, Lake, TableId, has_any};
 use crate::error::{Error, Result};
 use crate::log::{Commit, FOLDER, Mode};
@@ -286,6 +287,10 @@ fn columns(footer: &ParquetMetaData) -> Result<Vec<StructField>> {
 impl Command for Converting {
     fn describe(&self) -> String {
         self.text.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::access::Touch;
 use crate::log::Snapshot;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
-use posixlake_sql::CreateTable;
+use posixlake_sql::{CreateTable, Privilege};
 
 use super::blueprint::Blueprint;
 use super::target::NewName;
@@ -102,6 +103,18 @@ impl SinkCommand for CreateAs {
             "CREATE TABLE"
         };
         format!("{how} {}", self.target.id.display())
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        let target = &self.target.id.url;
+        let mut touches = vec![
+            Touch::Table(target.clone(), Privilege::Modify),
+            Touch::Table(target.clone(), Privilege::Insert),
+        ];
+        if self.or_replace {
+            touches.push(Touch::Table(target.clone(), Privilege::Delete));
+        }
+        touches
     }
 
     fn schema(&self) -> SchemaRef {

@@ -9,12 +9,14 @@ use async_trait::async_trait;
 use chrono::Utc;
 use datafusion::logical_expr::LogicalPlan;
 use deltalake_core::kernel::{Action, Metadata};
-use posixlake_sql::CreateTableLike;
+use posixlake_sql::{CreateTableLike, Privilege};
 use serde_json::json;
+use url::Url;
 use uuid::Uuid;
 
 use super::create_table::first_commit;
 use super::target::{NewName, nothing};
+use crate::access::Touch;
 use crate::catalog::Lake;
 use crate::error::{Error, Result};
 use crate::log::{Commit, Mode, check_writable};
@@ -46,6 +48,7 @@ pub(super) async fn plan(planner: &Planner, request: &CreateTableLike, text: Str
         lake: lake.clone(),
         target,
         definition: Definition::of(&table)?,
+        model: source.url.clone(),
         source: source.display(),
         if_not_exists: request.if_not_exists,
         text,
@@ -69,6 +72,7 @@ pub(super) fn of_another_table(metadata: &Metadata) -> Result<Metadata> {
 #[derive(Debug)]
 struct CreateLike {
     lake: Arc<Lake>,
+    model: Url,
     target: NewName,
     definition: Definition,
     source: String,
@@ -80,6 +84,13 @@ struct CreateLike {
 impl Command for CreateLike {
     fn describe(&self) -> String {
         self.text.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![
+            Touch::Table(self.model.clone(), Privilege::Select),
+            Touch::Table(self.target.id.url.clone(), Privilege::Modify),
+        ]
     }
 
     fn schema(&self) -> SchemaRef {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::access::Touch;
 use crate::log::Snapshot;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use deltalake_core::kernel::{Action, DataType, StructType};
-use posixlake_sql::CreateTable;
+use posixlake_sql::{CreateTable, Privilege};
 use serde_json::json;
 
 use super::blueprint::{Blueprint, fields};
@@ -238,6 +239,15 @@ fn shape(schema: &StructType) -> String {
 impl Command for Creation {
     fn describe(&self) -> String {
         self.text.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        let id = &self.target.id;
+        let mut touches = vec![Touch::Table(id.url.clone(), Privilege::Modify)];
+        if self.or_replace {
+            touches.push(Touch::Table(id.url.clone(), Privilege::Delete));
+        }
+        touches
     }
 
     fn schema(&self) -> SchemaRef {

@@ -30,7 +30,7 @@ pub(crate) fn read(name: &str, provider: Arc<dyn TableProvider>, limit: Option<u
 /// # Errors
 /// Where there is no such table.
 pub(super) async fn history(planner: &Planner, describe: &DescribeHistory) -> Result<LogicalPlan> {
-    let (_, table) = planner.table(&describe.table).await?;
+    let (_, table) = planner.shown_table(&describe.table).await?;
     let limit = describe.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     read("history", Arc::new(HistoryTable::new(table)), limit)
 }
@@ -40,7 +40,7 @@ pub(super) async fn history(planner: &Planner, describe: &DescribeHistory) -> Re
 /// # Errors
 /// Where there is no such table.
 pub(super) async fn detail(planner: &Planner, name: &ObjectName) -> Result<LogicalPlan> {
-    let (id, table) = planner.table(name).await?;
+    let (id, table) = planner.shown_table(name).await?;
     read(
         "detail",
         view(planner.lake(), id, table, None, View::Detail).await?,

@@ -16,10 +16,11 @@ use datafusion::sql::sqlparser::ast::ObjectName;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use posixlake_sql::DropTable;
+use posixlake_sql::{DropTable, Privilege};
 use uuid::Uuid;
 
 use super::target::{is_external, local_folder, names, nothing};
+use crate::access::Touch;
 use crate::catalog::{LOCATION_SCHEMA, Lake, TableId, has_any};
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -124,6 +125,14 @@ struct Dropping {
 impl Command for Dropping {
     fn describe(&self) -> String {
         self.text.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        match &self.what {
+            What::Table(id) => vec![Touch::Table(id.url.clone(), Privilege::Modify)],
+            // Names of the session alone.
+            What::Nothing | What::Registered { .. } | What::External(_) => Vec::new(),
+        }
     }
 
     fn schema(&self) -> SchemaRef {

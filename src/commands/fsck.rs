@@ -12,9 +12,10 @@ use deltalake_core::kernel::Action;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use posixlake_sql::Fsck;
+use posixlake_sql::{Fsck, Privilege};
 use url::Url;
 
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::dml::with_retries;
 use crate::error::Result;
@@ -114,6 +115,10 @@ impl FsckCommand {
 impl Command for FsckCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

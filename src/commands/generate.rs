@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::access::Touch;
 use crate::log::Snapshot;
 use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -13,7 +14,7 @@ use deltalake_core::kernel::Add;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use posixlake_sql::Generate;
+use posixlake_sql::{Generate, Privilege};
 use url::Url;
 
 use crate::catalog::{Lake, TableId};
@@ -111,6 +112,10 @@ fn location(table: &Url, add: &Add) -> Result<String> {
 impl Command for GenerateCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

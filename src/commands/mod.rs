@@ -1,5 +1,6 @@
 //! One file a command: what it takes, what it returns, what it does.
 
+mod access;
 mod alter;
 mod alter_columns;
 mod alter_properties;
@@ -89,6 +90,7 @@ pub(crate) async fn plan(planner: &Planner, statement: &Statement) -> Result<Log
         Statement::CreateSecret(request) => secret::create(planner, request, statement.to_string()),
         Statement::DropSecret(request) => secret::remove(planner, request, statement.to_string()),
         Statement::ShowSecrets => secret::show(planner),
+        Statement::Access(request) => access::plan(planner, request).await,
         other => Err(Error::unsupported(format!("{} is not available", other.name()))),
     }
 }

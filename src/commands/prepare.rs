@@ -6,16 +6,23 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
-use posixlake_sql::Prepare;
+use posixlake_sql::{Prepare, Statement};
 
-use crate::error::Result;
+use crate::access::Touch;
+use crate::error::{Error, Result};
 use crate::plan::{Command, Planner, PreparedStatements, Running, command_plan};
 
 /// Plans `PREPARE`.
 ///
 /// # Errors
-/// None: the statement was parsed, and is planned when it is executed.
+/// Where the statement has a password. Others were parsed, and are planned when they are executed.
 pub(super) fn plan(planner: &Planner, prepare: &Prepare) -> Result<LogicalPlan> {
+    if matches!(prepare.statement.as_ref(), Statement::Access(access) if access.has_password()) {
+        return Err(Error::unsupported(format!(
+            "{} cannot be prepared: its password would be kept with it",
+            prepare.statement.name()
+        )));
+    }
     let change = Change::Keep(Box::new(prepare.clone()));
     command_plan(
         "prepare",
@@ -60,6 +67,11 @@ impl Command for Preparing {
             Change::Keep(prepare) => format!("PREPARE {}", prepare.name),
             Change::Forget(name) => format!("DEALLOCATE {name}"),
         }
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        // What is prepared is checked when it is executed.
+        Vec::new()
     }
 
     fn schema(&self) -> SchemaRef {

@@ -14,6 +14,9 @@ use datafusion::sql::sqlparser::ast::ObjectName;
 use super::drop_table::sync_parent;
 use super::rename_objects::move_objects;
 use super::target::{NewName, is_external, local_folder, names, nothing};
+use posixlake_sql::Privilege;
+
+use crate::access::Touch;
 use crate::catalog::{LOCATION_SCHEMA, Lake, TableId};
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -89,6 +92,14 @@ impl Renaming {
 impl Command for Renaming {
     fn describe(&self) -> String {
         self.text.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        let mut touches = vec![Touch::Table(self.from.url.clone(), Privilege::Modify)];
+        if !self.external {
+            touches.push(Touch::Table(self.to.url.clone(), Privilege::Modify));
+        }
+        touches
     }
 
     fn schema(&self) -> SchemaRef {

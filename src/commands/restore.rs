@@ -11,9 +11,10 @@ use datafusion::logical_expr::LogicalPlan;
 use deltalake_core::kernel::{Action, Add};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
-use posixlake_sql::{AsOf, Restore};
+use posixlake_sql::{AsOf, Privilege, Restore};
 use serde_json::json;
 
+use crate::access::Touch;
 use crate::catalog::{Lake, Point, TableId};
 use crate::dml::with_retries;
 use crate::error::{Error, Result};
@@ -242,6 +243,10 @@ pub(super) async fn exists(store: &dyn ObjectStore, path: &str) -> Result<bool> 
 impl Command for RestoreCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

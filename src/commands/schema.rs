@@ -13,6 +13,9 @@ use object_store::path::Path;
 
 use super::drop_table::{DROPPED, sync_parent};
 use super::target::nothing;
+use posixlake_sql::Privilege;
+
+use crate::access::Touch;
 use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, SYSTEM_SCHEMA, check_new_name, has_any};
 use crate::error::{Error, Result};
 use crate::log::FOLDER;
@@ -175,6 +178,10 @@ fn remains(folder: &std::path::Path) -> Option<String> {
 impl Command for Changing {
     fn describe(&self) -> String {
         self.text.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Schema(self.name.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

@@ -10,6 +10,7 @@ use posixlake_sql::{CreateSecret, DropSecret};
 
 use super::show::text_rows;
 use super::target::nothing;
+use crate::access::Touch;
 use crate::catalog::Lake;
 use crate::error::{Error, Result};
 use crate::plan::{Command, Planner, Running, command_plan};
@@ -85,6 +86,11 @@ const COLUMNS: [&str; 4] = ["name", "type", "scope", "options"];
 impl Command for SecretCommand {
     fn describe(&self) -> String {
         self.text.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        // Whoever says where a store's requests go could give the lake other users.
+        vec![Touch::Users]
     }
 
     fn schema(&self) -> SchemaRef {

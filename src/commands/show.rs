@@ -46,7 +46,7 @@ pub(crate) fn text_rows<const N: usize>(names: [&str; N], values: &[[Option<Stri
 /// # Errors
 /// Where there is no such table, or it has no such property.
 pub(super) async fn table_properties(planner: &Planner, show: &ShowProperties) -> Result<LogicalPlan> {
-    let (id, table) = planner.table(&show.table).await?;
+    let (id, table) = planner.shown_table(&show.table).await?;
     let mut all = properties(&Definition::of(&table)?);
     if let Some(key) = &show.key {
         let Some(value) = all.get(key).cloned() else {
@@ -67,7 +67,7 @@ pub(super) async fn table_properties(planner: &Planner, show: &ShowProperties) -
 /// # Errors
 /// Where there is no such table, or it is not partitioned.
 pub(super) async fn table_partitions(planner: &Planner, name: &ObjectName) -> Result<LogicalPlan> {
-    let (id, table) = planner.table(name).await?;
+    let (id, table) = planner.shown_table(name).await?;
     let definition = Definition::of(&table)?;
     if definition.partition_columns().is_empty() {
         return Err(Error::invalid(format!("table {} is not partitioned", id.display())));
@@ -91,7 +91,7 @@ pub(super) async fn create_table(planner: &Planner, name: &ObjectName) -> Result
             .map(str::to_string)
             .ok_or_else(|| Error::invalid(format!("{} was not made by a statement", id.display())))?,
         None => {
-            let (_, table) = planner.table(name).await?;
+            let (_, table) = planner.shown_table(name).await?;
             super::definition_text::create_table(name, &Definition::of(&table)?)?.to_string()
         }
     };

@@ -20,6 +20,9 @@ use super::collect::{Collected, collect};
 use super::retry::{ATTEMPTS, pause};
 use super::target::{Target, show_row};
 use super::{count_batch, count_schema};
+use posixlake_sql::Privilege;
+
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Commit, Mode, Snapshot, check_writable, commit, winners};
@@ -66,6 +69,8 @@ pub(super) struct ChangeCommand {
     pub(super) target: Target,
     /// The table's next metadata and protocol, where the statement changes them.
     pub(super) evolution: Option<(Metadata, Protocol)>,
+    /// The rights to the table that the statement takes.
+    pub(super) needs: Vec<Privilege>,
     pub(super) story: Story,
     pub(super) answer: Answer,
     /// Whether the input may name a row more than once: it goes once.
@@ -349,6 +354,14 @@ fn merge_schema() -> SchemaRef {
 impl SinkCommand for ChangeCommand {
     fn describe(&self) -> String {
         self.description.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        let evolution = self.evolution.as_ref().map(|_| Privilege::Modify);
+        let needs = self.needs.iter().copied().chain(evolution);
+        needs
+            .map(|privilege| Touch::Table(self.id.url.clone(), privilege))
+            .collect()
     }
 
     fn schema(&self) -> SchemaRef {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use deltalake_core::kernel::{Action, Transaction};
-use posixlake_sql::Delete;
+use posixlake_sql::{Delete, Privilege};
 use serde_json::json;
 
 use super::change::{Answer, Story};
@@ -17,6 +17,7 @@ use super::lower::{self, Change, DELETED, Lowered, Subject, action};
 use super::retry::with_retries;
 use super::template::Template;
 use super::{count_batch, count_schema};
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, Result};
 use crate::log::{Commit, Mode, Snapshot, check_writable, commit};
@@ -161,6 +162,10 @@ impl DeleteAll {
 impl Command for DeleteAll {
     fn describe(&self) -> String {
         format!("DELETE from {}, all rows", self.id.display())
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Delete)]
     }
 
     fn schema(&self) -> SchemaRef {

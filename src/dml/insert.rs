@@ -1,9 +1,11 @@
 //! `INSERT` in all its forms, and every statement that makes a table out of a query: one writer for all of them.
 
+use posixlake_sql::Privilege;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::access::Touch;
 use crate::log::Snapshot;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -327,6 +329,18 @@ impl SinkCommand for InsertCommand {
             }
         };
         format!("{operation} into {}{how}", self.id.display())
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        let touch = |privilege| Touch::Table(self.id.url.clone(), privilege);
+        let mut touches = vec![touch(Privilege::Insert)];
+        if !matches!(self.how.overwrite, Overwrite::Nothing) {
+            touches.push(touch(Privilege::Delete));
+        }
+        if self.how.evolution.is_some() || self.new_table.is_some() {
+            touches.push(touch(Privilege::Modify));
+        }
+        touches
     }
 
     fn schema(&self) -> SchemaRef {

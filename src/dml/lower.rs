@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident};
 use deltalake_core::kernel::{Metadata, Protocol};
-use posixlake_sql::{Assignment, Delete, Merge, Update};
+use posixlake_sql::{Assignment, Delete, Merge, MergeAction, Privilege, Update};
 
 use super::change::{Again, Answer, ChangeCommand, Planned, Story};
 use super::change_data::keeps_changes;
@@ -227,6 +227,23 @@ impl Change {
             Self::Replace(replace) => replace::lower(planner, replace).await,
         }
     }
+
+    /// The rights to the table that it takes: whoever chooses rows by their values must be allowed to see these.
+    fn needs(&self) -> Vec<Privilege> {
+        match self {
+            Self::Delete(_) => vec![Privilege::Select, Privilege::Delete],
+            Self::Update(_) => vec![Privilege::Select, Privilege::Update],
+            Self::Replace(_) => vec![Privilege::Select, Privilege::Insert, Privilege::Delete],
+            Self::Merge(merge) => {
+                let actions = merge.clauses.iter().map(|clause| match clause.action {
+                    MergeAction::UpdateAll | MergeAction::Update(_) => Privilege::Update,
+                    MergeAction::Delete => Privilege::Delete,
+                    MergeAction::InsertAll | MergeAction::Insert { .. } => Privilege::Insert,
+                });
+                std::iter::once(Privilege::Select).chain(actions).collect()
+            }
+        }
+    }
 }
 
 /// Plans a change.
@@ -265,6 +282,7 @@ pub(super) async fn plan(
         id: id.clone(),
         target: lowered.target,
         evolution: lowered.evolution,
+        needs: change.needs(),
         story,
         answer,
         once,

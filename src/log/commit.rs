@@ -1,6 +1,8 @@
 //! From actions to a durable version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -12,9 +14,18 @@ use uuid::Uuid;
 
 use super::author::Author;
 use super::{CommitActions, commit_path};
+use crate::access::MARK;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::store::REMOTE;
+
+/// The option of a log store that names the user whose commits go through it.
+pub(crate) const USER: &str = "posixlake.user";
+
+tokio::task_local! {
+    /// Where a statement under way learns which version it committed.
+    pub(crate) static COMMITTED: Arc<AtomicI64>;
+}
 
 /// How often an append tries the next version before it gives up.
 const APPEND_ATTEMPTS: u32 = 1000;
@@ -62,7 +73,7 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
     let mut retries = 0;
     let mut failures = 0;
     loop {
-        let bytes = commit.encode(&operation_id, retries)?;
+        let bytes = commit.encode(&operation_id, retries, &log_store.config().options().raw)?;
         let options = PutOptions {
             mode: PutMode::Create,
             ..Default::default()
@@ -103,11 +114,12 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
     }
     // What was committed is never reported as failed.
     let _ = failpoint::at("commit.acknowledged");
+    let _ = COMMITTED.try_with(|last| last.store(i64::try_from(version).unwrap_or(-1), Ordering::Relaxed));
     Ok(version)
 }
 
 impl Commit {
-    fn encode(&self, operation_id: &str, retries: u32) -> Result<Vec<u8>> {
+    fn encode(&self, operation_id: &str, retries: u32, author: &HashMap<String, String>) -> Result<Vec<u8>> {
         let mut metrics = self.metrics.clone();
         if retries > 0 {
             metrics.insert("numRetries".to_string(), retries.to_string());
@@ -129,6 +141,9 @@ impl Commit {
         if let Some(version) = self.read_version {
             info.insert("readVersion".to_string(), json!(version));
         }
+        if let Some(user) = author.get(USER) {
+            info.insert("userName".to_string(), json!(user));
+        }
         if let Some(statement) = &self.statement {
             info.insert("statement".to_string(), json!(statement));
         }
@@ -141,7 +156,14 @@ impl Commit {
         };
         line(&json!({ "commitInfo": info }))?;
         for action in &self.actions {
-            line(&serde_json::to_value(action).map_err(|error| Error::internal(error.to_string()))?)?;
+            let mut action = serde_json::to_value(action).map_err(|error| Error::internal(error.to_string()))?;
+            // A table of a lake with users says so itself, and goes on saying so whatever its metadata become.
+            if let (Some(mark), Some(Value::Object(configuration))) =
+                (author.get(MARK), action.pointer_mut("/metaData/configuration"))
+            {
+                configuration.insert(MARK.to_string(), json!(mark));
+            }
+            line(&action)?;
         }
         Ok(bytes)
     }

@@ -23,7 +23,7 @@ pub(crate) use author::Author;
 pub(crate) use background::Background;
 pub(crate) use checkpoint::write as write_checkpoint;
 pub(crate) use checksum::check as check_against_checksum;
-pub(crate) use commit::{Commit, Mode, commit};
+pub(crate) use commit::{COMMITTED, Commit, Mode, USER, commit};
 pub(crate) use features::{FEATURES, check_readable, check_writable};
 pub(crate) use files::{DataFile, FileKey, Files, MakeColumns, remove};
 pub(crate) use outline::{Outline, version_of_commit};

@@ -196,8 +196,9 @@ impl Lake for SessionLake {
         let mut session = self.session.with_settings(&settings).map_err(refused)?;
         if !author.client.is_empty() {
             let named = author.client.split(' ').next().unwrap_or_default();
-            session = session.by(Author {
-                user: author.user.unwrap_or_else(|| named.to_string()),
+            let user = self.session.user().or(author.user);
+            session = session.speaking_for(&author.client).by(Author {
+                user: user.unwrap_or_else(|| named.to_string()),
                 remark: format!("through the mount, from {}", author.client),
             });
         }

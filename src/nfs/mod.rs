@@ -3,5 +3,6 @@
 mod lake;
 mod server;
 mod system;
+mod users;
 
 pub(crate) use server::{Serving, serve};

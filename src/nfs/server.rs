@@ -1,10 +1,12 @@
 //! A lake served as a mount: what is opened for it, and how it ends.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use posixlake_nfs::FileSystem;
 use posixlake_nfs::lake::Lake;
 use posixlake_nfs::mount::{FSID, Mount, Options};
 use posixlake_nfs::render::{self, Renderer};
@@ -13,6 +15,7 @@ use posixlake_nfs::scratch::{self, Scratch};
 
 use super::lake::SessionLake;
 use super::system;
+use super::users::PerUser;
 use crate::error::{Error, Result};
 use crate::session::Session;
 
@@ -37,6 +40,8 @@ pub(crate) struct Serving {
     pub(crate) read_only: bool,
     /// Whether only clients on ports below 1024 are believed to be who they say.
     pub(crate) privileged_ports: bool,
+    /// The sessions of the accounts that act for themselves; where there are none, all act as the server's own.
+    pub(crate) users: Vec<(u32, Session)>,
 }
 
 /// Serves the session's lake until `stop` ends. `ready` gets the addresses when clients can connect.
@@ -50,35 +55,22 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     posixlake_nfs::failpoint::set_hook(crate::failpoint::at);
-    let lake: Arc<dyn Lake> = Arc::new(SessionLake::new(session.clone())?);
-    let (state, cache) = (serving.state.clone(), serving.cache.clone());
-    let folder = |folder: &PathBuf, error: std::io::Error| {
-        Error::new(crate::ErrorKind::Storage, format!("{}: {error}", folder.display()))
-    };
-    std::fs::create_dir_all(&state).map_err(|error| folder(&state, error))?;
-    let render_options = render::Options {
-        disk: serving.cache_bytes,
-        ..render::Options::default()
-    };
-    let renderer =
-        Renderer::new(lake.clone(), cache.clone(), &render_options).map_err(|error| folder(&cache, error))?;
-    let scratch_root = state.join("scratch");
-    let owner = scratch::Options {
-        fsid: FSID,
-        sync_data: false,
-        ..scratch::Options::default()
-    };
-    let scratch = Scratch::open(scratch_root.clone(), owner.clone()).map_err(|error| folder(&scratch_root, error))?;
-    let mut options = Options::new(state.clone());
-    (options.uid, options.gid) = (owner.uid, owner.gid);
-    options.read_only = serving.read_only;
-    (options.silence, options.grace) = (serving.silence, serving.grace);
-    let mount = Mount::open(lake, Arc::new(renderer), scratch, options)
-        .await
-        .map_err(|error| folder(&state, error))?;
-    for (name, table) in system::tables(&mount) {
-        session.add_to_system(name, table);
+    let folders = (serving.state.clone(), serving.cache.clone());
+    let own = open(session.clone(), &serving, folders, None).await?;
+    let mut mounts = BTreeMap::new();
+    for (uid, session) in &serving.users {
+        let state = serving.state.join("users").join(uid.to_string());
+        std::fs::create_dir_all(&state)
+            .and_then(|()| std::fs::copy(serving.state.join("key"), state.join("key")))
+            .map_err(|error| Error::new(crate::ErrorKind::Storage, format!("{}: {error}", state.display())))?;
+        let folders = (state.clone(), state.join("rows"));
+        mounts.insert(*uid, open(session.clone(), &serving, folders, Some(*uid)).await?);
     }
+    let files: Arc<dyn FileSystem> = if mounts.is_empty() {
+        own.clone()
+    } else {
+        Arc::new(PerUser::new(mounts.clone()))
+    };
     let clients = serving
         .clients
         .iter()
@@ -93,15 +85,59 @@ pub(crate) async fn serve(
         },
         ..rpc::Options::default()
     };
-    let server = Server::bind(rpc_options, mount.clone())
-        .map_err(|error| Error::new(crate::ErrorKind::Storage, error.to_string()))?;
+    let server =
+        Server::bind(rpc_options, files).map_err(|error| Error::new(crate::ErrorKind::Storage, error.to_string()))?;
     ready(server.addresses())?;
     tokio::select! {
         () = server.serve() => {}
         () = stop => {}
     }
     server.shutdown(DRAIN).await;
-    mount.close().await;
+    for mount in mounts.values().chain([&own]) {
+        mount.close().await;
+    }
+    for (_, session) in &serving.users {
+        session.close().await;
+    }
     session.close().await;
     Ok(())
+}
+
+/// Opens a mount with folders for its edits and its rendered rows; its files belong to `uid`, where one is given.
+pub(super) async fn open(
+    session: Session,
+    serving: &Serving,
+    (state, cache): (PathBuf, PathBuf),
+    uid: Option<u32>,
+) -> Result<Arc<Mount>> {
+    let lake: Arc<dyn Lake> = Arc::new(SessionLake::new(session.clone())?);
+    let folder = |folder: &PathBuf, error: std::io::Error| {
+        Error::new(crate::ErrorKind::Storage, format!("{}: {error}", folder.display()))
+    };
+    std::fs::create_dir_all(&state).map_err(|error| folder(&state, error))?;
+    let render_options = render::Options {
+        disk: serving.cache_bytes,
+        ..render::Options::default()
+    };
+    let renderer =
+        Renderer::new(lake.clone(), cache.clone(), &render_options).map_err(|error| folder(&cache, error))?;
+    let scratch_root = state.join("scratch");
+    let mut owner = scratch::Options {
+        fsid: FSID,
+        sync_data: false,
+        ..scratch::Options::default()
+    };
+    owner.uid = uid.unwrap_or(owner.uid);
+    let scratch = Scratch::open(scratch_root.clone(), owner.clone()).map_err(|error| folder(&scratch_root, error))?;
+    let mut options = Options::new(state.clone());
+    (options.uid, options.gid) = (owner.uid, owner.gid);
+    options.read_only = serving.read_only;
+    (options.silence, options.grace) = (serving.silence, serving.grace);
+    let mount = Mount::open(lake, Arc::new(renderer), scratch, options)
+        .await
+        .map_err(|error| folder(&state, error))?;
+    for (name, table) in system::tables(&mount) {
+        session.add_to_system(name, table);
+    }
+    Ok(mount)
 }

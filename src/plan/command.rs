@@ -23,6 +23,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use deltalake_core::kernel::Transaction;
 use futures::TryStreamExt;
 
+use crate::access::Touch;
 use crate::log::Author;
 
 /// What a command runs with.
@@ -86,6 +87,10 @@ pub(crate) trait Command: fmt::Debug + Send + Sync + 'static {
     /// What `EXPLAIN` prints: the command with its parameters, in one line.
     fn describe(&self) -> String;
 
+    /// What it reads and changes, beside what its input reads, with the right that each takes. There is no default: a
+    /// command that said nothing would be open to everybody.
+    fn touches(&self) -> Vec<Touch>;
+
     /// The result's columns.
     fn schema(&self) -> SchemaRef;
 
@@ -106,6 +111,9 @@ pub(crate) trait Command: fmt::Debug + Send + Sync + 'static {
 pub(crate) trait SinkCommand: fmt::Debug + Send + Sync + 'static {
     /// As [`Command::describe`].
     fn describe(&self) -> String;
+
+    /// As [`Command::touches`].
+    fn touches(&self) -> Vec<Touch>;
 
     /// As [`Command::schema`].
     fn schema(&self) -> SchemaRef;
@@ -146,6 +154,16 @@ pub(crate) fn sink_plan(
         input: Arc::new(input),
         output_schema,
     }))
+}
+
+/// What a command that stands in a plan touches; none for other tables.
+pub(crate) fn touches_of(provider: &dyn TableProvider) -> Option<Vec<Touch>> {
+    if let Some(table) = provider.downcast_ref::<CommandTable>() {
+        return Some(table.command.touches());
+    }
+    provider
+        .downcast_ref::<SinkTable>()
+        .map(|table| table.command.touches())
 }
 
 #[derive(Debug)]

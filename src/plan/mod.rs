@@ -20,15 +20,18 @@ use datafusion::logical_expr::{ExplainOption, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as NativeStatement;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, Statement as SqlStatement, TableFactor};
 use futures::future::BoxFuture;
-use posixlake_sql::{AsOf, Explain, Parsed, Statement};
+use posixlake_sql::{AsOf, Explain, Parsed, Privilege, Statement};
 
+use crate::access::Touch;
 use crate::catalog::{CATALOG, Lake, Point, TableId};
 use crate::commands;
 use crate::error::{Error, Result};
 use crate::log::Snapshot;
 use crate::table::rows;
 
-pub(crate) use command::{Command, Progress, Running, SinkCommand, SinkExec, command_plan, command_table, sink_plan};
+pub(crate) use command::{
+    Command, Progress, Running, SinkCommand, SinkExec, command_plan, command_table, sink_plan, touches_of,
+};
 pub(crate) use insert::{lower as lower_insert, project};
 pub(crate) use insert_source::exact_number;
 pub(crate) use prepared::PreparedStatements;
@@ -64,10 +67,18 @@ impl Planner {
     /// # Errors
     /// A missing table, column or version; an unsupported clause; types that do not fit.
     pub(crate) async fn plan(&self, parsed: &Parsed) -> Result<LogicalPlan> {
+        self.lake.access().refresh().await;
         self.statement(&parsed.statement).await
     }
 
+    /// Every plan of a statement comes from here, and leaves checked against the rights of the session's user.
     async fn statement(&self, statement: &Statement) -> Result<LogicalPlan> {
+        let plan = self.unchecked(statement).await?;
+        self.lake.access().check_plan(&plan)?;
+        Ok(plan)
+    }
+
+    async fn unchecked(&self, statement: &Statement) -> Result<LogicalPlan> {
         match statement {
             Statement::Native(native) => self.native(native.as_ref()).await,
             Statement::Explain(explain) => self.explain(explain).await,
@@ -138,7 +149,10 @@ impl Planner {
         let mut state = self.state.clone();
         state.register_relation_planner(Arc::new(relations))?;
         let planned = state.statement_to_plan(statement).await;
-        planned.map_err(|error| self.with_near_names(error.into()))
+        let plan = planned.map_err(|error| self.with_near_names(error.into()))?;
+        // Plans that a command makes while it runs are checked here.
+        self.lake.access().check_plan(&plan)?;
+        Ok(plan)
     }
 
     /// Boxed, since statements hold others (EXPLAIN, EXECUTE) and changes of rows are planned again while they run.
@@ -222,6 +236,26 @@ impl Planner {
         }
         let table = self.lake.open_table(&id).await?;
         Ok((id, table))
+    }
+
+    /// The table that a statement shows something of.
+    ///
+    /// # Errors
+    /// As [`Planner::table`]; where its rows may not be seen.
+    pub(crate) async fn shown_table(&self, name: &ObjectName) -> Result<(TableId, Snapshot)> {
+        let found = self.table(name).await?;
+        self.check_read(&found.0)?;
+        Ok(found)
+    }
+
+    /// Whether the rows of a table may be read.
+    ///
+    /// # Errors
+    /// Where they may not.
+    pub(crate) fn check_read(&self, id: &TableId) -> Result<()> {
+        self.lake
+            .access()
+            .check(&[Touch::Table(id.url.clone(), Privilege::Select)])
     }
 
     /// The value of an expression without columns.

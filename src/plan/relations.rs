@@ -20,6 +20,7 @@ use posixlake_sql::AsOf;
 use posixlake_udfs::{FileFormat, FileScanRequest};
 
 use super::Planner;
+use crate::access::Touch;
 use crate::catalog::TableName;
 use crate::error::{Error, Result};
 use crate::table::LakeTable;
@@ -174,6 +175,7 @@ async fn versioned(planner: &Planner, name: &ObjectName, version: &TableVersion)
             id.name
         )));
     }
+    planner.check_read(&id)?;
     let table = lake.open_at(&id, planner.point(&as_of)?).await?;
     Ok(Arc::new(LakeTable::try_new(lake.clone(), id, table, true, false)?))
 }
@@ -195,6 +197,8 @@ async fn function(
         let positional = positional.iter().map(|value| (None, value));
         let named = named.iter().map(|(name, value)| (Some(name.as_str()), value));
         let request = FileScanRequest::from_call(format, positional.chain(named))?;
+        let touches: Vec<Touch> = request.paths().iter().cloned().map(Touch::Files).collect();
+        planner.lake().access().check(&touches)?;
         return Ok(Some(posixlake_udfs::open_files(planner.state(), &request).await?));
     }
     Ok(None)

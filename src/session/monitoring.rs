@@ -7,11 +7,6 @@ use crate::error::Result;
 use crate::monitor::{Check, checks};
 
 impl Session {
-    /// Says how statements come in: the column `door` of `system.queries`.
-    pub(crate) fn set_door(&self, door: &'static str) {
-        self.lake.monitor().set_door(door);
-    }
-
     /// Looks at the store and at every table, as `system.health` does.
     pub(crate) async fn health(&self) -> Vec<Check> {
         checks(&self.lake).await

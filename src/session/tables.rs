@@ -9,7 +9,10 @@ use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStoreExt;
 
-use super::Session;
+use posixlake_sql::Privilege;
+
+use super::{Session, SessionBuilder};
+use crate::access::Touch;
 use crate::catalog::{DEFAULT_SCHEMA, Point, SYSTEM_SCHEMA, TableId, TableName};
 use crate::error::{Error, Result};
 use crate::log::{Author, Snapshot, commit_path};
@@ -57,18 +60,18 @@ impl Session {
             context: SessionContext::new_with_state(state),
             lake: self.lake.clone(),
             prepared: self.prepared.clone(),
+            client: self.client.clone(),
         })
     }
 
     /// The same session, whose commits are an author's.
     #[must_use]
-    pub(crate) fn by(&self, author: Author) -> Self {
+    pub(crate) fn by(self, author: Author) -> Self {
         let mut state = self.context.state();
         state.config_mut().set_extension(Arc::new(author));
         Self {
             context: SessionContext::new_with_state(state),
-            lake: self.lake.clone(),
-            prepared: self.prepared.clone(),
+            ..self
         }
     }
 
@@ -77,11 +80,28 @@ impl Session {
         self.lake.register(SYSTEM_SCHEMA, name.to_string(), table);
     }
 
+    /// The same session, speaking for a client.
+    #[must_use]
+    pub(crate) fn speaking_for(mut self, client: &str) -> Self {
+        self.client = Some(client.into());
+        self
+    }
+
+    /// A session on the same lake for another user, whom an admin's session vouches for.
+    ///
+    /// # Errors
+    /// Where this session's user is no admin, there is no such user, or the lake has no users.
+    pub(crate) async fn on_behalf_of(&self, builder: SessionBuilder, user: &str) -> Result<Self> {
+        let credentials = self.lake.access().vouch(user)?;
+        builder.credentials(Some(credentials)).build().await
+    }
+
     /// The lake's tables as schema and name, the default schema as none.
     ///
     /// # Errors
     /// As the store's.
     pub(crate) async fn tables(&self) -> Result<Vec<(Option<String>, String)>> {
+        self.lake.access().refresh().await;
         let lake = self.lake.clone();
         let listed = tokio::task::spawn_blocking(move || {
             let mut tables = Vec::new();
@@ -108,7 +128,12 @@ impl Session {
     /// # Errors
     /// Where the table is not there.
     pub(crate) async fn latest_version(&self, schema: Option<&str>, name: &str) -> Result<(String, u64)> {
-        let table = self.lake.open_table(&self.table_id(schema, name)?).await?;
+        self.lake.access().refresh().await;
+        let id = self.table_id(schema, name)?;
+        self.lake
+            .access()
+            .check(&[Touch::Table(id.url.clone(), Privilege::Select)])?;
+        let table = self.lake.open_table(&id).await?;
         Ok((table.metadata().id().to_string(), table.version()))
     }
 

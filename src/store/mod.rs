@@ -20,7 +20,9 @@ use object_store::prefix::PrefixStore;
 use parking_lot::Mutex;
 use url::{Position, Url};
 
+use crate::access::{Access, Guarded, MARK};
 use crate::error::{Error, Result};
+use crate::log::USER;
 
 pub(crate) use durable::{Deferring, DurableLocal, Unsynced, put_for_commit};
 pub(crate) use location::{folder_url, path_of};
@@ -39,7 +41,9 @@ const SCHEMES: [&str; 11] = [
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
     routes: Arc<Routes>,
-    by_origin: Mutex<HashMap<String, Entry>>,
+    by_origin: Arc<Mutex<HashMap<String, Entry>>>,
+    /// Whose rights every file is held against.
+    access: Option<Arc<Access>>,
 }
 
 #[derive(Debug)]
@@ -65,8 +69,23 @@ impl Stores {
         }
         Ok(Self {
             routes: Arc::new(Routes::new(options)),
-            by_origin: Mutex::default(),
+            by_origin: Arc::default(),
+            access: None,
         })
+    }
+
+    /// The same stores, behind the rights of a session's user.
+    pub(crate) fn guarded(&self, access: Arc<Access>) -> Self {
+        Self {
+            routes: self.routes.clone(),
+            by_origin: self.by_origin.clone(),
+            access: Some(access),
+        }
+    }
+
+    /// The rights that the stores are behind.
+    pub(crate) fn access(&self) -> Option<&Arc<Access>> {
+        self.access.as_ref()
     }
 
     /// The store at the root of the URL's bucket, container or file system.
@@ -74,6 +93,14 @@ impl Stores {
     /// # Errors
     /// Where the scheme is unknown or the settings for the URL do not suffice.
     pub(crate) fn root(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        let store = self.unguarded(url)?;
+        Ok(match &self.access {
+            Some(access) => Arc::new(Guarded::new(store, access.clone(), origin(url))),
+            None => store,
+        })
+    }
+
+    fn unguarded(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
         let origin = origin(url);
         let known = self
             .by_origin
@@ -131,7 +158,7 @@ impl Stores {
     /// # Errors
     /// As [`Stores::root`].
     pub(crate) fn log_store_on(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Result<LogStoreRef> {
-        Ok(default_logstore(store, self.root(url)?, url, &StorageConfig::default()))
+        Ok(default_logstore(store, self.root(url)?, url, &self.author(url)))
     }
 
     /// Whether there is a secret of that name.
@@ -164,6 +191,20 @@ impl Stores {
             ]
         });
         shown.collect()
+    }
+}
+
+impl Stores {
+    /// What commits to the table at `url` say beside what they do: whose they are, and to whose lake the table belongs.
+    fn author(&self, url: &Url) -> StorageConfig {
+        let mut config = StorageConfig::default();
+        if let Some(access) = &self.access {
+            config.raw.extend(access.user().map(|user| (USER.to_string(), user)));
+            config
+                .raw
+                .extend(access.mark_of(url).map(|mark| (MARK.to_string(), mark)));
+        }
+        config
     }
 }
 

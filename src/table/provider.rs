@@ -14,8 +14,10 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::dml::{InsertOp, MergeIntoClause};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use posixlake_sql::Privilege;
 use url::Url;
 
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::dml::{InsertCommand, Overwrite};
 use crate::error::Error;
@@ -55,6 +57,15 @@ impl LakeTable {
     /// The version, where it is the latest of the table in this folder.
     fn version_of(&self, url: &Url) -> Option<u64> {
         (!self.pinned && self.rows.snapshot().url() == url).then(|| self.rows.snapshot().version())
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.id.url
+    }
+
+    fn check(&self, privilege: Privilege) -> Result<()> {
+        let touch = Touch::Table(self.id.url.clone(), privilege);
+        Ok(self.lake.access().check(&[touch])?)
     }
 
     fn refuse(&self, statement: &str) -> DataFusionError {
@@ -126,6 +137,8 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        // Plans of other planners come here without having been checked.
+        self.check(Privilege::Select)?;
         self.rows.scan(state, projection, filters, limit).await
     }
 
@@ -148,6 +161,10 @@ impl TableProvider for LakeTable {
             InsertOp::Overwrite => Overwrite::All,
             InsertOp::Replace => return Err(Error::unsupported("REPLACE INTO is not supported; use MERGE").into()),
         };
+        self.check(Privilege::Insert)?;
+        if !matches!(overwrite, Overwrite::Nothing) {
+            self.check(Privilege::Delete)?;
+        }
         let command = InsertCommand::new(self.lake.clone(), self.id.clone(), overwrite, None);
         Ok(Arc::new(SinkExec::new(input, Arc::new(command))))
     }

@@ -24,7 +24,7 @@ const PREPARATION: &[&str] = &[
 ];
 
 /// Statements that plan.
-const STATEMENTS: &[&str] = &[
+pub(crate) const STATEMENTS: &[&str] = &[
     // Query.
     "SELECT * FROM sales",
     "SELECT * FROM sales VERSION AS OF 1 AS before JOIN sales AS after ON before.id = after.id",
@@ -151,13 +151,13 @@ const REFUSED: &[(&str, ErrorKind)] = &[
 ];
 
 #[derive(Debug, PartialEq)]
-struct Entry {
+pub(crate) struct Entry {
     bytes: Option<Vec<u8>>,
     modified: SystemTime,
 }
 
 /// Everything in a folder, with contents and times.
-fn everything(folder: &Path) -> BTreeMap<PathBuf, Entry> {
+pub(crate) fn everything(folder: &Path) -> BTreeMap<PathBuf, Entry> {
     let mut entries = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -177,7 +177,7 @@ fn everything(folder: &Path) -> BTreeMap<PathBuf, Entry> {
     entries
 }
 
-fn differences(before: &BTreeMap<PathBuf, Entry>, after: &BTreeMap<PathBuf, Entry>) -> Vec<String> {
+pub(crate) fn differences(before: &BTreeMap<PathBuf, Entry>, after: &BTreeMap<PathBuf, Entry>) -> Vec<String> {
     let mut differences = Vec::new();
     for (path, entry) in before {
         match after.get(path) {

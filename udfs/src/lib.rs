@@ -31,6 +31,6 @@ mod files;
 mod functions;
 
 pub use files::{
-    FileError, FileErrorKind, FileFormat, FileScanRequest, FoundFile, open_files, open_path, resolve_files,
+    FileError, FileErrorKind, FileFormat, FileScanRequest, FoundFile, files_of, open_files, open_path, resolve_files,
 };
 pub use functions::register;

@@ -3,19 +3,22 @@
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::access;
 use super::create::{cluster_columns, column_in_table};
 use super::native;
 use super::properties::{keys, pairs};
-use super::refusals::unavailable;
 use super::types::data_type;
 use crate::cursor::{Cursor, Parse};
 use crate::statement::{AddColumn, AlterOperation, AlterTable, Check, CommentOn, Position, Statement};
 
 pub(crate) fn alter(cursor: &mut Cursor) -> Parse<Statement> {
-    for kind in ["USER", "ROLE"] {
-        if cursor.is_word_at(1, kind) {
-            return Err(unavailable(cursor, &format!("ALTER {kind}")));
-        }
+    if let Some(statement) = access::principal(cursor)? {
+        return Ok(statement);
+    }
+    if cursor.is("ALTER ROLE") {
+        return Err(cursor
+            .refusal("a role has nothing to alter")
+            .with_hint("use GRANT and REVOKE, or CREATE ROLE and DROP ROLE"));
     }
     if !cursor.is("ALTER TABLE") {
         return native::statement(cursor);

@@ -4,10 +4,10 @@ use datafusion::sql::parser::{CreateExternalTable, Statement as NativeStatement}
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::access;
 use super::columns::{self, Definitions};
 use super::native;
 use super::properties::pairs;
-use super::refusals::unavailable;
 use crate::cursor::{Cursor, Parse};
 use crate::error::{Location, SyntaxError};
 use crate::names::{key, normalised_name};
@@ -29,7 +29,12 @@ pub(crate) fn create(cursor: &mut Cursor) -> Parse<Statement> {
         "TEMP" | "TEMPORARY" if cursor.is_word_at(kind + 1, "TABLE") => Err(cursor
             .refusal("there are no temporary tables")
             .with_hint("use CREATE VIEW, or WITH in the query")),
-        "USER" | "ROLE" => Err(unavailable(cursor, &format!("CREATE {word}"))),
+        "USER" | "ROLE" => match access::principal(cursor)? {
+            Some(statement) => Ok(statement),
+            None => Err(cursor
+                .refusal(format!("CREATE OR REPLACE {word} is not available"))
+                .with_hint("use ALTER USER u PASSWORD 's', GRANT and REVOKE")),
+        },
         "EXTERNAL" | "UNBOUNDED" => external(cursor),
         _ => native::statement(cursor),
     }
@@ -374,10 +379,8 @@ fn convert_source(cursor: &mut Cursor) -> Parse<String> {
 }
 
 pub(crate) fn drop(cursor: &mut Cursor) -> Parse<Statement> {
-    for kind in ["USER", "ROLE"] {
-        if cursor.is_word_at(1, kind) {
-            return Err(unavailable(cursor, &format!("DROP {kind}")));
-        }
+    if let Some(statement) = access::principal(cursor)? {
+        return Ok(statement);
     }
     if !cursor.is("DROP TABLE") {
         return native::statement(cursor);

@@ -2,9 +2,10 @@
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::access;
 use super::native;
 use super::properties::key;
-use super::refusals::{SHOWN, nearest, unavailable};
+use super::refusals::{SHOWN, nearest};
 use crate::cursor::{Cursor, Parse};
 use crate::statement::{DescribeHistory, ShowProperties, Statement};
 
@@ -63,10 +64,8 @@ pub(crate) fn show(cursor: &mut Cursor) -> Parse<Statement> {
     if cursor.take("SHOW PROCEDURES") {
         return Ok(Statement::ShowProcedures);
     }
-    for kind in ["GRANTS", "USERS", "ROLES"] {
-        if cursor.is_word_at(1, kind) {
-            return Err(unavailable(cursor, &format!("SHOW {kind}")));
-        }
+    if let Some(statement) = access::show(cursor)? {
+        return Ok(statement);
     }
     // A misspelt kind would be read as the name of a setting.
     if let Some(near) = cursor.word(1).as_deref().and_then(|word| nearest(word, SHOWN))

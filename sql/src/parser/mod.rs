@@ -1,5 +1,6 @@
 //! The statements: one function for each leading word, and DataFusion's parser for the rest.
 
+mod access;
 mod alter;
 mod backup;
 mod call;
@@ -88,6 +89,7 @@ fn statement(cursor: &mut Cursor, nesting: Nesting) -> Parse<Statement> {
         "DROP" => create::drop(cursor),
         "ALTER" => alter::alter(cursor),
         "COMMENT" => alter::comment(cursor),
+        "GRANT" | "REVOKE" => access::grant(cursor),
         "INSERT" => insert::insert(cursor),
         "UPDATE" => update::update(cursor),
         "DELETE" => update::delete(cursor),

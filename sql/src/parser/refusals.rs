@@ -50,26 +50,32 @@ pub(crate) const SHOWN: &[&str] = &[
     "COLUMNS",
     "CREATE",
     "FUNCTIONS",
+    "GRANTS",
     "PARTITIONS",
     "PROCEDURES",
+    "ROLES",
     "SCHEMAS",
     "SECRETS",
     "TBLPROPERTIES",
+    "USERS",
 ];
 
 /// The words that follow a leading word.
 const FOLLOWING: &[(&str, &[&str])] = &[
-    ("ALTER", &["TABLE"]),
+    ("ALTER", &["TABLE", "USER"]),
     ("ANALYZE", &["TABLE"]),
     ("BACKUP", &["TABLE", "LAKE"]),
     ("COMMENT", &["ON"]),
     ("CONVERT", &["TO"]),
     ("COPY", &["INTO"]),
-    ("CREATE", &["TABLE", "EXTERNAL", "SCHEMA", "SECRET", "VIEW", "OR"]),
+    (
+        "CREATE",
+        &["TABLE", "EXTERNAL", "SCHEMA", "SECRET", "VIEW", "OR", "USER", "ROLE"],
+    ),
     ("DELETE", &["FROM"]),
     ("DESC", &["HISTORY", "DETAIL"]),
     ("DESCRIBE", &["HISTORY", "DETAIL", "TABLE"]),
-    ("DROP", &["TABLE", "SCHEMA", "SECRET", "VIEW"]),
+    ("DROP", &["TABLE", "SCHEMA", "SECRET", "VIEW", "USER", "ROLE"]),
     ("FSCK", &["REPAIR"]),
     ("KILL", &["QUERY"]),
     ("INSERT", &["INTO", "OVERWRITE", "WITH"]),
@@ -91,7 +97,10 @@ pub(crate) fn refused(cursor: &Cursor, first: &str) -> Option<SyntaxError> {
             &format!("{first} is not a statement here"),
             "use MERGE INTO to replace rows by key, or INSERT OVERWRITE to replace all of them",
         ),
-        "GRANT" | "REVOKE" | "DENY" => Some(unavailable(cursor, first)),
+        "DENY" => refusal(
+            "DENY is not available",
+            "nothing is allowed that was not granted; use REVOKE",
+        ),
         "MSCK" => refusal("MSCK is not a statement here", "use FSCK REPAIR TABLE t"),
         "REFRESH" => refusal("REFRESH is not needed", "every statement reads the newest version"),
         "UNDROP" => refusal("UNDROP is not available", "DROP TABLE deletes the table's files"),
@@ -105,11 +114,6 @@ pub(crate) fn refused(cursor: &Cursor, first: &str) -> Option<SyntaxError> {
             })
         }
     }
-}
-
-/// The refusal of what this version does not have.
-pub(crate) fn unavailable(cursor: &Cursor, name: &str) -> SyntaxError {
-    cursor.refusal(format!("{name} is not available in this version"))
 }
 
 /// Whether DataFusion's parser knows statements that begin with this word.

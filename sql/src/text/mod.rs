@@ -1,5 +1,6 @@
 //! Statements as canonical text: what reads back as the same statement, in the first spelling of each clause.
 
+mod access;
 mod backup;
 mod change;
 mod definition;
@@ -63,6 +64,7 @@ impl Statement {
             Self::CreateSecret(secret) => write!(f, "{secret}"),
             Self::DropSecret(secret) => write!(f, "{secret}"),
             Self::ShowSecrets => f.write_str("SHOW SECRETS"),
+            Self::Access(access) => write!(f, "{access}"),
         }
     }
 }

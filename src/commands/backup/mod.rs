@@ -25,10 +25,11 @@ use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, PutMode, PutOptions};
-use posixlake_sql::{Backup, VerifyBackup, quote_identifier};
+use posixlake_sql::{Backup, Privilege, VerifyBackup, quote_identifier};
 use url::Url;
 use uuid::Uuid;
 
+use crate::access::Touch;
 use crate::catalog::{DEFAULT_SCHEMA, Lake, TableId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Outline;
@@ -244,6 +245,17 @@ impl Command for BackupCommand {
         self.statement.clone()
     }
 
+    fn touches(&self) -> Vec<Touch> {
+        // The location takes a right to the whole lake, which holds for all of its tables.
+        let mut touches = vec![Touch::Files(self.location.to_string())];
+        touches.extend(
+            self.table
+                .iter()
+                .map(|id| Touch::Table(id.url.clone(), Privilege::Select)),
+        );
+        touches
+    }
+
     fn schema(&self) -> SchemaRef {
         let int = |name| Field::new(name, DataType::Int64, false);
         Arc::new(Schema::new(vec![
@@ -294,6 +306,10 @@ struct VerifyCommand {
 impl Command for VerifyCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Files(self.location.to_string())]
     }
 
     fn schema(&self) -> SchemaRef {

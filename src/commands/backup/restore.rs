@@ -17,6 +17,7 @@ use url::Url;
 use super::bring::{Bringing, Brought, commit_times, version_at};
 use super::chain::{Chain, Table};
 use super::{display, number};
+use crate::access::Touch;
 use crate::catalog::{Lake, Point, TableId, show_time};
 use crate::commands::target::{NewName, names};
 use crate::error::{Error, Result};
@@ -243,6 +244,11 @@ impl RestoreCommand {
 impl Command for RestoreCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        // The location takes a right to the whole lake, which holds for all of its tables.
+        vec![Touch::Files(self.location.to_string())]
     }
 
     fn schema(&self) -> SchemaRef {

@@ -5,6 +5,7 @@ mod options;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::access::Touch;
 use crate::log::Snapshot;
 use arrow::array::{ArrayRef, AsArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
@@ -14,7 +15,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use deltalake_core::kernel::Transaction;
-use posixlake_sql::CopyInto;
+use posixlake_sql::{CopyInto, Privilege};
 use posixlake_udfs::{FileFormat, FileScanRequest, FoundFile, open_files, resolve_files};
 
 use crate::catalog::TableId;
@@ -47,6 +48,8 @@ pub(super) async fn plan(planner: &Planner, copy: &CopyInto, statement: String) 
     let options = CopyOptions::of(&copy.copy_options)?;
     let request = read_options(format, &copy.format_options)?;
     let paths = paths(copy)?;
+    let touches: Vec<Touch> = paths.iter().cloned().map(Touch::Files).collect();
+    planner.lake().access().check(&touches)?;
     let command = CopyCommand {
         planner: planner.clone(),
         id,
@@ -257,6 +260,15 @@ fn not_loaded(table: &Snapshot, files: &[FoundFile]) -> Vec<FoundFile> {
 impl Command for CopyCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        let mut touches = vec![Touch::Table(self.id.url.clone(), Privilege::Insert)];
+        if self.options.merge_schema {
+            touches.push(Touch::Table(self.id.url.clone(), Privilege::Modify));
+        }
+        touches.extend(self.paths.iter().cloned().map(Touch::Files));
+        touches
     }
 
     fn schema(&self) -> SchemaRef {

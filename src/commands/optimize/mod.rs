@@ -17,11 +17,12 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::Ident;
 use deltalake_core::kernel::Action;
-use posixlake_sql::{Optimize, Reorg};
+use posixlake_sql::{Optimize, Privilege, Reorg};
 use serde_json::json;
 
 use super::rewrite::{Story, commit_unchanged_rows, discard, still_stand};
 use super::show::did_you_mean;
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::dml::logical_expression;
 use crate::error::{Error, Result};
@@ -267,6 +268,10 @@ impl OptimizeCommand {
 impl Command for OptimizeCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

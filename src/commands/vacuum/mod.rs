@@ -14,8 +14,9 @@ use datafusion::logical_expr::LogicalPlan;
 use deltalake_core::table::config::TablePropertiesExt;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore};
-use posixlake_sql::{Vacuum, VacuumMode};
+use posixlake_sql::{Privilege, Vacuum, VacuumMode};
 
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId};
 use crate::error::{Error, Result};
 use crate::log::{self, Commit, Snapshot, check_writable};
@@ -182,6 +183,10 @@ impl VacuumCommand {
 impl Command for VacuumCommand {
     fn describe(&self) -> String {
         self.statement.clone()
+    }
+
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Table(self.id.url.clone(), Privilege::Modify)]
     }
 
     fn schema(&self) -> SchemaRef {

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use deltalake_core::kernel::Protocol;
 
+use crate::access::MARK;
 use crate::error::Result;
 use crate::table::{CONSTRAINT_PREFIX, Definition, PRIMARY_KEY};
 
@@ -50,7 +51,7 @@ pub(crate) fn properties(definition: &Definition) -> BTreeMap<String, String> {
 
 /// Whether a property says what a clause of `CREATE TABLE` says, or what only writers keep.
 pub(crate) fn hidden_property(key: &str) -> bool {
-    key == PRIMARY_KEY || key == "delta.columnMapping.maxColumnId" || key.starts_with(CONSTRAINT_PREFIX)
+    key == PRIMARY_KEY || key == MARK || key == "delta.columnMapping.maxColumnId" || key.starts_with(CONSTRAINT_PREFIX)
 }
 
 /// One row a property.

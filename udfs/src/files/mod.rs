@@ -16,6 +16,6 @@ mod types;
 mod values;
 
 pub use error::{FileError, FileErrorKind};
-pub use provider::{open_files, open_path};
+pub use provider::{files_of, open_files, open_path};
 pub use request::{FileFormat, FileScanRequest};
 pub use resolve::{FoundFile, resolve_files};

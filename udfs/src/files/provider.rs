@@ -44,6 +44,13 @@ pub async fn open_path(state: &dyn Session, path: &str) -> Result<Arc<dyn TableP
     open_files(state, &FileScanRequest::by_extension([path])).await
 }
 
+/// The files that a table is of, as a text for people; none for a table of another kind.
+pub fn files_of(provider: &dyn TableProvider) -> Option<String> {
+    let table = provider.downcast_ref::<TextTable>()?;
+    let names: Vec<&str> = table.files.iter().map(|file| file.label.as_ref()).collect();
+    Some(names.join(", "))
+}
+
 /// Text files as one table.
 #[derive(Debug)]
 struct TextTable {

@@ -163,6 +163,11 @@ impl FileScanRequest {
         }
     }
 
+    /// The files, folders, patterns and URLs to read.
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
     /// Reads `paths` as the format that their extension says. Takes no options.
     pub fn by_extension(paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {

@@ -12,8 +12,10 @@ use chrono::{DateTime, TimeZone, Utc};
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
+use posixlake_sql::Privilege;
 
 use super::{Momentary, table_name, wait_for};
+use crate::access::Touch;
 use crate::catalog::{Lake, TableId, show_time};
 use crate::error::{Error, Result};
 use crate::log::Snapshot;
@@ -144,6 +146,8 @@ async fn changes(lake: &Arc<Lake>, call: Call) -> Result<Arc<dyn TableProvider>>
 
 async fn range(lake: &Arc<Lake>, call: &Call) -> Result<Arc<dyn TableProvider>> {
     let id = lake.resolve(&table_name(&call.table)?)?;
+    lake.access()
+        .check(&[Touch::Table(id.url.clone(), Privilege::Select)])?;
     let table = lake.open_table(&id).await?;
     let name = id.display();
     let latest = table.version();
