@@ -15,5 +15,6 @@ mod store;
 mod table;
 
 pub use error::{Error, ErrorKind, Result};
+pub use nfs::{Serving, serve as serve_nfs};
 pub use posixlake_sql as sql;
 pub use session::{Session, SessionBuilder, install};

@@ -3,4 +3,4 @@
 mod lake;
 mod server;
 
-pub(crate) use server::{Serving, serve};
+pub use server::{Serving, serve};

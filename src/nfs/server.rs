@@ -19,26 +19,28 @@ use crate::session::Session;
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// What a mount is served with.
-pub(crate) struct Serving {
-    pub(crate) listen: Vec<SocketAddr>,
+pub struct Serving {
+    /// Addresses to listen on; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
     /// Networks whose hosts may connect; all where there are none.
-    pub(crate) clients: Vec<String>,
+    pub clients: Vec<String>,
     /// Where staged edits and scratch files are kept.
-    pub(crate) state: PathBuf,
+    pub state: PathBuf,
     /// Where rendered rows are kept.
-    pub(crate) cache: PathBuf,
+    pub cache: PathBuf,
     /// Bytes of rendered rows on disk.
-    pub(crate) cache_bytes: u64,
-    pub(crate) read_only: bool,
+    pub cache_bytes: u64,
+    /// Whether every change is refused.
+    pub read_only: bool,
     /// Whether only clients on ports below 1024 are believed to be who they say.
-    pub(crate) privileged_ports: bool,
+    pub privileged_ports: bool,
 }
 
 /// Serves the session's lake until `stop` ends. `ready` gets the addresses when clients can connect.
 ///
 /// # Errors
 /// Where an address or a folder cannot be had.
-pub(crate) async fn serve(
+pub async fn serve(
     session: Session,
     serving: Serving,
     ready: impl FnOnce(&[SocketAddr]) -> Result<()>,

@@ -55,6 +55,7 @@ impl Session {
             context: SessionContext::new_with_state(state),
             lake: self.lake.clone(),
             prepared: self.prepared.clone(),
+            given: self.given.clone(),
         })
     }
 
