@@ -48,7 +48,7 @@ python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples 
 
 package: need ## Tests of the Python package, with datafusion, pandas, polars and their like
 	@.ci/venv "$(PACKAGE_VENV)" tests/python_package/requirements.txt
-	cargo build --workspace --lib --bins
+	cargo build $(TESTED)
 	cp "$(TARGET_DIR)/debug/libposixlake_python.so" python/posixlake/_internal.abi3.so
 	PYTHONPATH=python "$(PACKAGE_VENV)/bin/python" -m pytest tests/python_package
 

@@ -59,3 +59,17 @@ def test_errors_of_both_vocabularies():
         error = kind("what happened")
         assert (str(error), error.message) == ("what happened", "what happened")
         assert repr(error) == f"PosixLakeError.{name}(message='what happened')"
+
+
+def test_the_notebook_runs(monkeypatch):
+    import json
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    notebook = json.loads((PROJECT / "examples" / "history.ipynb").read_text())
+    names = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "history.ipynb", "exec"), names)
+    matplotlib.pyplot.close("all")
