@@ -510,12 +510,12 @@ class DatabaseOps:
                 total_errors=self._counts["errors"],
                 avg_query_latency_ms=sum(latencies) / len(latencies),
                 max_query_latency_ms=max(latencies),
-                uptime_seconds=int(time.monotonic() - self._started),
+                uptime_seconds=time.monotonic() - self._started,
             )
 
     def health_check(self) -> HealthStatus:
         """How the database is. Never raises."""
-        uptime = int(time.monotonic() - self._started)
+        uptime = time.monotonic() - self._started
         try:
             files = single(self._run(f"SELECT \"numFiles\" AS files, \"sizeInBytes\" AS bytes FROM `{TABLE}$detail`"))
             rows = single(self._run(f"SELECT count(*) AS rows FROM {TABLE}"))["rows"]

@@ -65,11 +65,11 @@ for _name in _NAMES:
 
 #: What each kind of the engine's errors is: the first names the class, a program may catch it by any.
 _KINDS = {
-    "NotFound": ("NotFound", "DatabaseNotFound", "RecordNotFound", "DeltaLakeError", "Other"),
+    "NotFound": ("NotFound", "DatabaseNotFound", "RecordNotFound", "InvalidOperation", "DeltaLakeError", "Other"),
     "AlreadyExists": ("AlreadyExists", "DatabaseAlreadyExists", "DeltaLakeError"),
-    "Syntax": ("QueryError", "DeltaLakeError"),
+    "Syntax": ("QueryError", "InvalidOperation", "DeltaLakeError"),
     "Invalid": ("QueryError", "InvalidOperation", "DeltaLakeError"),
-    "Schema": ("SchemaError", "ArrowError"),
+    "Schema": ("SchemaError", "QueryError", "ArrowError", "InvalidOperation"),
     "Constraint": ("SchemaError", "ArrowError", "InvalidOperation"),
     "Conflict": ("VersionError", "TransactionConflict", "DeltaLakeError"),
     "Permission": ("PermissionDenied", "AuthenticationError", "IoError", "Other"),

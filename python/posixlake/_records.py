@@ -175,7 +175,7 @@ class DatabaseMetrics(_JsonRecord):
     total_errors: int
     avg_query_latency_ms: float
     max_query_latency_ms: float
-    uptime_seconds: int
+    uptime_seconds: float
 
 
 class DataSkippingStats(_JsonRecord):
@@ -216,7 +216,7 @@ class HealthStatus(_Record):
     """
 
     def __init__(
-        self, *, status: str, uptime_seconds: int, total_files: int, total_rows: int, total_size_bytes: int
+        self, *, status: str, uptime_seconds: float, total_files: int, total_rows: int, total_size_bytes: int
     ) -> None:
         self.status = status
         self.uptime_seconds = uptime_seconds

@@ -67,10 +67,13 @@ fn invalid(reason: &str) -> Error {
 /// The objects of an array one behind another, without what is around and between them, and their keys.
 fn objects(text: &str) -> Result<(Vec<u8>, BTreeSet<String>)> {
     let text = text.trim();
+    if text.starts_with(['{', '"']) {
+        return Err(Error::invalid(format!("{NO_ARRAY}: [{{…}}, …]")));
+    }
     let inner = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'))
-        .ok_or_else(|| Error::invalid(format!("{NO_ARRAY}: [{{…}}, …]")))?;
+        .ok_or_else(|| invalid("it does not begin with [ and end with ]"))?;
     let mut bytes = inner.as_bytes().to_vec();
     let mut keys = BTreeSet::new();
     let mut depth = 0_usize;
