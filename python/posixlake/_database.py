@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 import os
+import shutil
 import threading
 import time
 import weakref
@@ -557,11 +558,17 @@ class DatabaseOps:
     def backup_incremental(
         self, base_backup_path: str | os.PathLike[str], incremental_path: str | os.PathLike[str] | None = None
     ) -> str:
-        """Brings a backup up to date, or, with a second path, copies it there first. Returns the folder."""
+        """Adds to a backup what is new. With a second path the backup stays as it is, and a copy of it there gets it.
+
+        Returns:
+            The folder that is up to date. It is restored as any backup is.
+        """
         path = _location(base_backup_path)
         if incremental_path is not None:
             base, path = path, _location(incremental_path)
-            restore(base, path)
+            if "://" in base or "://" in path:
+                raise of_kind("Unsupported", "a backup in a bucket is copied with the store's own tools; leave the second path out")
+            shutil.copytree(base, path, dirs_exist_ok=True)
         return self._backup(path, " INCREMENTAL")
 
     def _backup(self, path: str, kind: str) -> str:
@@ -569,8 +576,8 @@ class DatabaseOps:
         return path
 
     def restore(self, backup_path: str | os.PathLike[str]) -> None:
-        """Makes the table what it was when it was copied to a folder."""
-        self._run(f"RESTORE TABLE {TABLE} FROM {_text.literal(_location(backup_path))}")
+        """Makes the table what it was when it was backed up."""
+        self._run(f"RESTORE TABLE {TABLE} FROM {_text.literal(_location(backup_path))} OVERWRITE")
 
     # The end
 
@@ -683,52 +690,78 @@ def _grant(role: str, username: str) -> str:
 
 
 def restore(backup_path: str | os.PathLike[str], restore_path: str | os.PathLike[str]) -> None:
-    """Makes a database of a backup."""
-    Engine().execute(
-        f"RESTORE TABLE {_table_at(_location(restore_path))} FROM {_text.literal(_location(backup_path))}"
-    )
+    """Makes a database of a backup.
+
+    Raises:
+        PosixLakeError.AlreadyExists: there is one.
+    """
+    _restore(_location(backup_path), _location(restore_path), "")
 
 
 def restore_to_transaction(
     backup_path: str | os.PathLike[str], restore_path: str | os.PathLike[str], transaction_id: int
 ) -> None:
-    """Makes a database of a backup, as it was at a time in milliseconds since 1970."""
+    """Makes a database of a backup, as it was at a time in milliseconds since 1970.
+
+    Raises:
+        PosixLakeError.VersionError: it was made later.
+    """
+    backup = _location(backup_path)
+    if transaction_id >= _taken(_manifest(backup)):
+        _restore(backup, _location(restore_path), "")
+        return
     point = datetime.datetime.fromtimestamp(transaction_id / 1000, datetime.timezone.utc)
-    Engine().execute(
-        f"RESTORE TABLE {_table_at(_location(restore_path))} FROM {_text.literal(_location(backup_path))} "
-        f"TO TIMESTAMP AS OF {_text.literal(point.isoformat())}"
-    )
+    _restore(backup, _location(restore_path), f" TO TIMESTAMP AS OF {_text.literal(point.isoformat())}")
+
+
+def _restore(backup: str, to: str, point: str) -> None:
+    name = _manifest(backup)[1]["name"]
+    Engine().execute(f"RESTORE TABLE {_text.name(name)} AS {_table_at(to)} FROM {_text.literal(backup)}{point}")
+
+
+def _manifest(backup: str) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """The last run of a backup, the table that it found, and the files of all runs."""
+    at = _text.literal(f"{backup.rstrip('/')}/manifests/*.jsonl")
+    lines = _rows(Engine().execute(f"SELECT * FROM read_json({at})"))
+    heads = [line["backup"] for line in lines if line.get("backup")]
+    if not heads:
+        raise of_kind("NotFound", f"there is no backup at '{backup}'")
+    tables = [line["table"] for line in lines if line.get("table")]
+    head = max(heads, key=lambda head: int(head["number"]))
+    table = max(tables, key=lambda table: int(table["version"]))
+    return head, table, [line["file"] for line in lines if line.get("file")]
+
+
+def _taken(manifest: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]) -> int:
+    return int(manifest[0]["taken"]) // 1000
 
 
 def verify_backup(backup_path: str | os.PathLike[str]) -> BackupVerificationReport:
-    """Checks whether a backup can be restored.
+    """Reads a whole backup and holds it against its checksums.
 
     Raises:
-        PosixLakeError: it cannot.
+        PosixLakeError: something is missing or damaged.
     """
-    rows = _rows(Engine().execute(f"VERIFY BACKUP {_text.literal(_location(backup_path))}"))
-    row = rows[0] if rows else {}
+    backup = _location(backup_path)
+    Engine().execute(f"VERIFY BACKUP {_text.literal(backup)}")
+    files = _manifest(backup)[2]
     return BackupVerificationReport(
-        files_verified=row.get("num_files", len(rows)),
-        total_size_bytes=row.get("size_in_bytes", 0),
-        schema_valid=True,
+        files_verified=len(files), total_size_bytes=sum(int(file["size"]) for file in files), schema_valid=True
     )
 
 
 def get_backup_metadata(backup_path: str | os.PathLike[str]) -> BackupMetadata:
-    """What a backup holds."""
-    at = _text.name(_location(backup_path))
+    """What a backup holds: its table's rows and data files, and when it was taken, in milliseconds since 1970."""
+    backup = _location(backup_path)
+    manifest = _manifest(backup)
+    folder = f"{backup.rstrip('/')}/{manifest[1]['folder']}"
+    at = _table_at(folder)
     engine = Engine()
-    detail = single(
-        _rows(engine.execute(f'SELECT "lastModified" AS at, "numFiles" AS files, "sizeInBytes" AS bytes FROM delta.{at[:-1]}$detail`'))
-    )
-    rows = single(_rows(engine.execute(f"SELECT count(*) AS rows FROM delta.{at}")))["rows"]
-    at_time = datetime.datetime.fromisoformat(detail["at"].replace("Z", "+00:00"))
+    found = f'SELECT "numFiles" AS files, "sizeInBytes" AS bytes FROM {at[:-1]}$detail`'
+    detail = single(_rows(engine.execute(found)))
+    rows = single(_rows(engine.execute(f"SELECT count(*) AS rows FROM {at}")))["rows"]
     return BackupMetadata(
-        timestamp=int(at_time.timestamp() * 1000),
-        total_rows=rows,
-        total_files=detail["files"],
-        total_size_bytes=detail["bytes"],
+        timestamp=_taken(manifest), total_rows=rows, total_files=detail["files"], total_size_bytes=detail["bytes"]
     )
 
 
