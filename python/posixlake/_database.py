@@ -173,9 +173,14 @@ class DatabaseOps:
 
     @classmethod
     def open_with_credentials(cls, path: str | os.PathLike[str], *who: Any, **named: Any) -> DatabaseOps:
-        """Opens a database as a user: by ``Credentials``, or by name and password."""
-        user = _credentials(*who, **named)
-        return cls._at(_location(path), {"posixlake_user": user.username, "posixlake_password": user.password})
+        """Opens a database as a user: by ``Credentials``, or by name and password.
+
+        Raises:
+            PosixLakeError.AuthenticationError: the database has no users.
+        """
+        _credentials(*who, **named)
+        cls._at(_location(path))
+        raise of_kind("Permission", "Authentication not enabled: this lake has no users")
 
     @classmethod
     def create_with_s3(cls, s3_path: str, schema: Schema, s3_config: S3Config) -> DatabaseOps:

@@ -55,8 +55,8 @@ pub(crate) fn decode(text: &str, schema: &Schema) -> Result<(Vec<RecordBatch>, B
 pub(crate) fn kind_of(error: &Error) -> &'static str {
     match error.message() {
         message if message.starts_with(NO_ARRAY) => "Invalid",
-        message if message.starts_with(NO_JSON) || message.contains("expected") && message.contains("found") => "Json",
-        _ => "Value",
+        message if message.contains("whilst decoding field") => "Value",
+        _ => "Json",
     }
 }
 

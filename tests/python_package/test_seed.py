@@ -25,7 +25,7 @@ def blocks():
 
 BLOCKS = blocks()
 #: Statements that other parts of the engine must know.
-NEEDS = {"create_user": "CREATE USER u PASSWORD 'p'", "db.backup": "BACKUP TABLE data TO '/tmp/x'"}
+NEEDS = {"create_user": "CREATE USER u PASSWORD 'p'", "open_with_credentials": "CREATE USER u PASSWORD 'p'"}
 
 if not BLOCKS:
     pytest.skip("the original description is not here: POSIXLAKE_SEED names its folder", allow_module_level=True)
