@@ -2,12 +2,14 @@
 
 PROFILE ?= dev
 VENV ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-venv
+# The Python package is tested with newer libraries than the rest needs.
+PACKAGE_VENV ?= $(VENV)-package
 TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 # One set of flags for all that tests run: other flags would build the dependencies once more.
 TESTED = --workspace --lib --bins --tests --examples
 BINARY = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/posixlake
 
-.PHONY: help demo test fmt fmt-check lint unit docs docs-check python nfs fuzz bench deny clean need venv
+.PHONY: help demo test fmt fmt-check lint unit docs docs-check python package wheel nfs fuzz bench deny clean need venv
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -17,7 +19,7 @@ demo: need ## Build posixlake and run examples/nycflights.sql on real data (PROF
 	cargo build --workspace --bin posixlake --profile $(PROFILE)
 	"$(VENV)/bin/python" examples/nycflights.py "$(BINARY)"
 
-test: need fmt-check lint unit docs-check python nfs ## Everything that CI checks
+test: need fmt-check lint unit docs-check python package nfs ## Everything that CI checks
 	@echo "make test: all passed"
 
 fmt: ## Format the code
@@ -43,6 +45,17 @@ docs-check:
 python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples and documentation
 	cargo test $(TESTED) --no-run
 	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/python
+
+package: need ## Tests of the Python package, with datafusion, pandas, polars and their like
+	@.ci/venv "$(PACKAGE_VENV)" tests/python_package/requirements.txt
+	cargo build $(TESTED)
+	cp "$(TARGET_DIR)/debug/libposixlake_python.so" python/posixlake/_internal.abi3.so
+	PYTHONPATH=python "$(PACKAGE_VENV)/bin/python" -m pytest tests/python_package
+
+wheel: need ## Build the wheel of the Python package into target/wheels
+	@.ci/venv "$(VENV)-wheel" python/requirements.txt
+	"$(VENV)-wheel/bin/maturin" build --release --manifest-path python/Cargo.toml --out "$(TARGET_DIR)/wheels"
+	"$(VENV)-wheel/bin/auditwheel" show "$(TARGET_DIR)"/wheels/posixlake-*.whl
 
 nfs: venv ## Tests with the NFS client of a Linux kernel (User-Mode Linux), where there can be one
 	@.ci/packages
@@ -71,7 +84,7 @@ deny: ## Licences and advisories of dependencies (needs cargo-deny)
 
 clean: ## Remove what was built, and the Python environment
 	cargo clean
-	rm -rf "$(VENV)"
+	rm -rf "$(VENV)" "$(PACKAGE_VENV)" "$(VENV)-wheel"
 
 need:
 	@.ci/need

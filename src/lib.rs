@@ -18,5 +18,6 @@ mod table;
 
 pub use access::Door;
 pub use error::{Error, ErrorKind, Result};
+pub use nfs::{Serving, serve as serve_nfs};
 pub use posixlake_sql as sql;
 pub use session::{Session, SessionBuilder, install, install_as};

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
@@ -172,7 +173,11 @@ pub struct Session {
     prepared: Arc<PreparedStatements>,
     /// For whom a front door speaks, as the audit trail shows it.
     client: Option<Arc<str>>,
+    given: Arc<GivenTables>,
 }
+
+/// Tables that a caller gave to a session's statements, by name.
+pub(crate) type GivenTables = HashMap<String, Arc<dyn TableProvider>>;
 
 impl Session {
     /// A builder with defaults.
@@ -195,7 +200,17 @@ impl Session {
             lake,
             prepared: Arc::default(),
             client: None,
+            given: Arc::default(),
         })
+    }
+
+    /// The same session, whose statements read these tables by name beside the lake's, and before those of the same name.
+    #[must_use]
+    pub fn with_tables(&self, tables: HashMap<String, Arc<dyn TableProvider>>) -> Self {
+        Self {
+            given: Arc::new(tables),
+            ..self.clone()
+        }
     }
 
     /// The DataFusion context below: catalogs, functions, settings.
@@ -209,6 +224,7 @@ impl Session {
     /// A missing table or column, an unsupported clause, a wrong type.
     pub async fn plan(&self, statement: &Parsed) -> Result<LogicalPlan> {
         Planner::new(self.context.state(), self.lake.clone(), self.prepared.clone())
+            .with_given(self.given.clone())
             .plan(statement)
             .await
     }

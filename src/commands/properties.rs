@@ -25,7 +25,7 @@ enum Takes {
     Internal,
 }
 
-const PROPERTIES: [(&str, Takes); 37] = [
+const PROPERTIES: [(&str, Takes); 38] = [
     ("delta.appendOnly", Takes::Boolean),
     ("delta.autoOptimize.autoCompact", Takes::Boolean),
     ("delta.autoOptimize.optimizeWrite", Takes::Boolean),
@@ -71,6 +71,8 @@ const PROPERTIES: [(&str, Takes); 37] = [
     ("delta.setTransactionRetentionDuration", Takes::Interval),
     ("delta.targetFileSize", Takes::Bytes),
     ("delta.tuneFileSizesForRewrites", Takes::Boolean),
+    // What a front door called columns' types, where Delta has no such type.
+    ("posixlake.columnTypes", Takes::Text),
     (PRIMARY_KEY, Takes::Columns),
 ];
 

@@ -1,21 +1,22 @@
 //! NaN in new rows. Parquet leaves it out of the bounds of a column, and readers that order it (behind all numbers) would pass
-//! over its rows: the log says no bounds of such a column.
+//! over its rows: the log says no bounds of such a column. Nor of one with whole decimals beyond 64 bits, which the statistics
+//! would have as the outermost numbers of 64 bits.
 
 use std::collections::BTreeSet;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Decimal128Type, Float32Type, Float64Type};
 use arrow::record_batch::RecordBatch;
 use deltalake_core::kernel::Add;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-/// The columns in which NaN was seen, by their path from the top.
+/// The columns in which such a value was seen, by their path from the top.
 #[derive(Debug, Default)]
 pub(super) struct Seen(Mutex<BTreeSet<Vec<String>>>);
 
 impl Seen {
-    /// Takes note of the columns of a batch that have NaN.
+    /// Takes note of the columns of a batch that have one.
     pub(super) fn note(&self, batch: &RecordBatch) {
         for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             self.look(column.as_ref(), &mut vec![field.name().clone()]);
@@ -26,6 +27,7 @@ impl Seen {
         let found = match column.data_type() {
             DataType::Float32 => has::<Float32Type>(column, |value| value.is_nan()),
             DataType::Float64 => has::<Float64Type>(column, |value| value.is_nan()),
+            DataType::Decimal128(_, 0) => has::<Decimal128Type>(column, |value| i64::try_from(value).is_err()),
             DataType::Struct(fields) => {
                 if let Some(parent) = column.as_struct_opt() {
                     for (field, child) in fields.iter().zip(parent.columns()) {
@@ -66,9 +68,9 @@ impl Seen {
     }
 }
 
-fn has<T: ArrowPrimitiveType>(column: &dyn Array, is_nan: impl Fn(T::Native) -> bool) -> bool {
+fn has<T: ArrowPrimitiveType>(column: &dyn Array, hides: impl Fn(T::Native) -> bool) -> bool {
     let column = column.as_primitive_opt::<T>();
-    column.is_some_and(|column| column.values().iter().any(|value| is_nan(*value)))
+    column.is_some_and(|column| column.values().iter().any(|value| hides(*value)))
 }
 
 fn remove(values: Option<&mut Value>, path: &[String]) {

@@ -5,4 +5,4 @@ mod server;
 mod system;
 mod users;
 
-pub(crate) use server::{Serving, serve};
+pub use server::{Serving, serve};

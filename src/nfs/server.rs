@@ -22,33 +22,57 @@ use crate::session::Session;
 /// How long calls under way may take when the server ends.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// How many bytes of rendered rows are kept on disk, where nothing else is said.
+const CACHE_BYTES: u64 = 4 << 30;
+
 /// What a mount is served with.
-pub(crate) struct Serving {
-    pub(crate) listen: Vec<SocketAddr>,
+pub struct Serving {
+    /// Addresses to listen on; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
     /// Networks whose hosts may connect; all where there are none.
-    pub(crate) clients: Vec<String>,
+    pub clients: Vec<String>,
     /// Where staged edits and scratch files are kept.
-    pub(crate) state: PathBuf,
+    pub state: PathBuf,
     /// Where rendered rows are kept.
-    pub(crate) cache: PathBuf,
+    pub cache: PathBuf,
     /// Bytes of rendered rows on disk.
-    pub(crate) cache_bytes: u64,
+    pub cache_bytes: u64,
     /// After how much silence a file with fewer rows is taken for whole.
-    pub(crate) silence: Duration,
+    pub silence: Duration,
     /// How long a removed file may be made again.
-    pub(crate) grace: Duration,
-    pub(crate) read_only: bool,
+    pub grace: Duration,
+    /// Whether every change is refused.
+    pub read_only: bool,
     /// Whether only clients on ports below 1024 are believed to be who they say.
-    pub(crate) privileged_ports: bool,
+    pub privileged_ports: bool,
     /// The sessions of the accounts that act for themselves; where there are none, all act as the server's own.
-    pub(crate) users: Vec<(u32, Session)>,
+    pub users: Vec<(u32, Session)>,
+}
+
+impl Serving {
+    /// A server for everyone who can reach its addresses, whose files are all the session's own.
+    pub fn new(listen: Vec<SocketAddr>, state: PathBuf, cache: PathBuf) -> Self {
+        let Options { silence, grace, .. } = Options::new(state.clone());
+        Self {
+            listen,
+            clients: Vec::new(),
+            state,
+            cache,
+            cache_bytes: CACHE_BYTES,
+            silence,
+            grace,
+            read_only: false,
+            privileged_ports: false,
+            users: Vec::new(),
+        }
+    }
 }
 
 /// Serves the session's lake until `stop` ends. `ready` gets the addresses when clients can connect.
 ///
 /// # Errors
 /// Where an address or a folder cannot be had.
-pub(crate) async fn serve(
+pub async fn serve(
     session: Session,
     serving: Serving,
     ready: impl FnOnce(&[SocketAddr]) -> Result<()>,

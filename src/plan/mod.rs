@@ -27,6 +27,7 @@ use crate::catalog::{CATALOG, Lake, Point, TableId};
 use crate::commands;
 use crate::error::{Error, Result};
 use crate::log::Snapshot;
+use crate::session::GivenTables;
 use crate::table::rows;
 
 pub(crate) use command::{
@@ -43,11 +44,23 @@ pub(crate) struct Planner {
     state: SessionState,
     lake: Arc<Lake>,
     prepared: Arc<PreparedStatements>,
+    given: Arc<GivenTables>,
 }
 
 impl Planner {
     pub(crate) fn new(state: SessionState, lake: Arc<Lake>, prepared: Arc<PreparedStatements>) -> Self {
-        Self { state, lake, prepared }
+        Self {
+            state,
+            lake,
+            prepared,
+            given: Arc::default(),
+        }
+    }
+
+    /// The same planner, whose statements read these tables by name before the lake's.
+    pub(crate) fn with_given(mut self, given: Arc<GivenTables>) -> Self {
+        self.given = given;
+        self
     }
 
     pub(crate) fn state(&self) -> &SessionState {

@@ -87,6 +87,15 @@ impl Relations {
             };
             relations.providers.insert(key, provider);
         }
+        for (name, table) in planner.given.iter() {
+            for spelled in [
+                name.clone(),
+                posixlake_sql::quote_identifier(name),
+                format!("\"{name}\""),
+            ] {
+                relations.providers.insert(spelled, table.clone());
+            }
+        }
         Ok(relations)
     }
 }

@@ -58,9 +58,7 @@ impl Session {
         }
         Ok(Self {
             context: SessionContext::new_with_state(state),
-            lake: self.lake.clone(),
-            prepared: self.prepared.clone(),
-            client: self.client.clone(),
+            ..self.clone()
         })
     }
 

@@ -319,7 +319,10 @@ fn values(values: Vec<Option<Value>>, data_type: &DataType, side: Bound) -> Arra
             cast_safely(&numbers.collect::<Float64Array>(), data_type)
         }
         DataType::Decimal128(precision, scale) if *precision > SURE_DIGITS => {
-            let beyond = |value: &Value| decimal_beyond(value.as_f64()?, *precision, *scale, side);
+            // delta-rs writes what is beyond 64 bits as the outermost numbers of 64 bits.
+            let is_cut = |value: &Value| matches!(value.as_i64(), Some(i64::MIN | i64::MAX));
+            let beyond =
+                |value: &Value| (!is_cut(value)).then(|| decimal_beyond(value.as_f64()?, *precision, *scale, side))?;
             let numbers = numbers().map(|value| value.and_then(beyond));
             let numbers = numbers
                 .collect::<Decimal128Array>()

@@ -1,1 +1,0 @@
-//! The Python extension of posixlake comes later.

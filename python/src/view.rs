@@ -1,0 +1,248 @@
+//! Tables and statements of a session as tables for a DataFusion of another build. Whatever it asks for is planned and run by
+//! the session: its optimizer, its memory, its object stores, on the threads of this library.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session as HostSession, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, Statistics};
+use datafusion::datasource::provider_as_source;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
+use posixlake::Session;
+use pyo3::prelude::*;
+
+use crate::lake_exec::LakeExec;
+use crate::runtime::handle;
+use crate::session::{reads, single};
+
+/// Rows of a session.
+pub(crate) struct View {
+    session: Session,
+    /// What it is called in a plan.
+    name: String,
+    plan: LogicalPlan,
+    schema: SchemaRef,
+    /// Whether the plan may be part of another one; a statement that acts stays whole.
+    composes: bool,
+    /// The table that INSERT goes to.
+    table: Option<Arc<dyn TableProvider>>,
+    keep: Option<Arc<Py<PyAny>>>,
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl View {
+    /// A statement.
+    ///
+    /// # Errors
+    /// As the session's.
+    pub(crate) async fn query(session: Session, sql: &str) -> posixlake::Result<Self> {
+        let parsed = single(sql)?;
+        let composes = reads(&parsed.statement);
+        let plan = session.plan(&parsed).await?;
+        if let LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) = plan {
+            return Err(posixlake::Error::unsupported(
+                "a statement that changes the session has no rows; run it by ctx.sql of posixlake.connect(…)",
+            ));
+        }
+        let plan = if composes { names_apart(plan)? } else { plan };
+        Ok(Self {
+            name: "posixlake".to_string(),
+            schema: Arc::new(plan.schema().as_arrow().clone()),
+            session,
+            plan,
+            composes,
+            table: None,
+            keep: None,
+        })
+    }
+
+    /// A table of the session.
+    ///
+    /// # Errors
+    /// Where it cannot be planned.
+    pub(crate) fn table(session: Session, name: &str, table: Arc<dyn TableProvider>) -> Result<Self> {
+        let schema = table.schema();
+        let plan = LogicalPlanBuilder::scan(
+            datafusion::common::TableReference::bare(name.to_string()),
+            provider_as_source(table.clone()),
+            None,
+        )?;
+        Ok(Self {
+            session,
+            name: name.to_string(),
+            plan: names_apart(plan.build()?)?,
+            schema,
+            composes: true,
+            table: Some(table),
+            keep: None,
+        })
+    }
+
+    /// The same, which keeps an object of Python's alive.
+    pub(crate) fn keeping(mut self, keep: Option<Py<PyAny>>) -> Self {
+        self.keep = keep.map(Arc::new);
+        self
+    }
+
+    fn copy(&self) -> Self {
+        Self {
+            session: self.session.clone(),
+            name: self.name.clone(),
+            plan: self.plan.clone(),
+            schema: self.schema.clone(),
+            composes: self.composes,
+            table: self.table.clone(),
+            keep: None,
+        }
+    }
+
+    async fn physical(
+        self,
+        columns: Option<Vec<usize>>,
+        filters: Vec<Expr>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = self.session.context().state();
+        let acts = !self.composes;
+        let fields = self.schema.fields().clone();
+        let name = |place: usize| {
+            let field = fields.get(place);
+            field
+                .map(|field| field.name().clone())
+                .ok_or_else(|| DataFusionError::Internal(format!("there is no column {place}")))
+        };
+        let plan = if acts {
+            state.create_physical_plan(&self.plan).await?
+        } else {
+            let mut plan = LogicalPlanBuilder::from(self.plan);
+            if let Some(condition) = conjunction(filters.into_iter().map(bare).collect::<Result<Vec<_>>>()?) {
+                plan = plan.filter(condition)?;
+            }
+            if let Some(columns) = &columns {
+                let columns = columns
+                    .iter()
+                    .map(|place| Ok(Expr::Column(Column::new_unqualified(name(*place)?))));
+                plan = plan.project(columns.collect::<Result<Vec<_>>>()?)?;
+            }
+            if limit.is_some() {
+                plan = plan.limit(0, limit)?;
+            }
+            state.create_physical_plan(&plan.build()?).await?
+        };
+        let plan: Arc<dyn ExecutionPlan> = match columns {
+            Some(columns) if acts => {
+                let columns = columns.iter().map(|place| {
+                    let name = name(*place)?;
+                    let column: Arc<dyn PhysicalExpr> = Arc::new(PhysicalColumn::new(&name, *place));
+                    Ok((column, name))
+                });
+                Arc::new(ProjectionExec::try_new(columns.collect::<Result<Vec<_>>>()?, plan)?)
+            }
+            _ => plan,
+        };
+        Ok(Arc::new(LakeExec::whole(plan, state.task_ctx(), &self.name)))
+    }
+}
+
+/// The condition on columns by their names alone.
+fn bare(condition: Expr) -> Result<Expr> {
+    let condition = condition.transform(|expr| match expr {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(condition.data)
+}
+
+/// The plan with one name a column, and no table's name before it: a column of a name that was there gets its table's.
+fn names_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut taken = HashSet::new();
+    let columns = plan.schema().iter().map(|(table, field)| {
+        let column = Column::new(table.cloned(), field.name());
+        let mut name = field.name().clone();
+        if taken.contains(&name) {
+            name = column.flat_name();
+        }
+        let mut count = 1;
+        while !taken.insert(name.clone()) {
+            count += 1;
+            name = format!("{}:{count}", field.name());
+        }
+        Expr::Column(column).alias(name)
+    });
+    let columns: Vec<Expr> = columns.collect();
+    LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+/// Runs work of the session on this library's threads: whoever asks for it has a runtime of its own, or none.
+async fn here<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let task = handle()?.spawn(work);
+    task.await
+        .map_err(|error| DataFusionError::Execution(format!("a task of posixlake broke off: {error}")))?
+}
+
+#[async_trait]
+impl TableProvider for View {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.table.as_ref().map_or(TableType::View, |table| table.table_type())
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn HostSession,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        here(self.copy().physical(projection.cloned(), filters.to_vec(), limit)).await
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = if self.composes {
+            TableProviderFilterPushDown::Exact
+        } else {
+            TableProviderFilterPushDown::Unsupported
+        };
+        Ok(vec![support; filters.len()])
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        self.table.as_ref().and_then(|table| table.statistics())
+    }
+
+    async fn insert_into(
+        &self,
+        _: &dyn HostSession,
+        input: Arc<dyn ExecutionPlan>,
+        op: InsertOp,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(table) = self.table.clone() else {
+            return Err(posixlake::Error::unsupported("the rows of a statement take no INSERT").into());
+        };
+        let (session, name) = (self.session.clone(), self.name.clone());
+        here(async move {
+            let state = session.context().state();
+            let sink = table.insert_into(&state, input, op).await?;
+            Ok(Arc::new(LakeExec::over_children(sink, state.task_ctx(), &name)) as Arc<dyn ExecutionPlan>)
+        })
+        .await
+    }
+}
