@@ -4,6 +4,7 @@ PROFILE ?= dev
 VENV ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-venv
 # The Python package is tested with newer libraries than the rest needs.
 PACKAGE_VENV ?= $(VENV)-package
+EMULATORS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-emulators
 TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 # One set of flags for all that tests run: other flags would build the dependencies once more.
 TESTED = --workspace --lib --bins --tests --examples
@@ -44,7 +45,8 @@ docs-check:
 
 python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples and documentation
 	cargo test $(TESTED) --no-run
-	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/python
+	@.ci/emulators "$(EMULATORS)"
+	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" POSIXLAKE_NPM="$(EMULATORS)" "$(VENV)/bin/python" -m pytest tests/python
 
 package: need ## Tests of the Python package, with datafusion, pandas, polars and their like
 	@.ci/venv "$(PACKAGE_VENV)" tests/python_package/requirements.txt
@@ -84,7 +86,7 @@ deny: ## Licences and advisories of dependencies (needs cargo-deny)
 
 clean: ## Remove what was built, and the Python environment
 	cargo clean
-	rm -rf "$(VENV)" "$(PACKAGE_VENV)" "$(VENV)-wheel"
+	rm -rf "$(VENV)" "$(PACKAGE_VENV)" "$(VENV)-wheel" "$(EMULATORS)"
 
 need:
 	@.ci/need

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -29,6 +30,9 @@ pub(crate) const REMOTE: &str = "store";
 
 /// How many objects are deleted at a time where each has credentials of its own.
 const DELETES: usize = 16;
+
+/// How often a request is made again whose answer broke off.
+const REPEATS: u32 = 5;
 
 /// Which client serves which URL.
 #[derive(Debug, Default)]
@@ -205,21 +209,77 @@ impl Routed {
         })
     }
 
-    /// The rows of a listing, whose errors say what was listed.
-    fn listing(
-        &self,
-        prefix: Option<&Path>,
-        list: impl FnOnce(&dyn ObjectStore) -> BoxStream<'static, Result<ObjectMeta>>,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
-        let folder = prefix.cloned().unwrap_or_default();
-        match self.route(&folder) {
-            Ok(route) => list(route.store())
-                .map_ok(quoted)
-                .map_err(move |error| route.named("list", &folder, error))
-                .boxed(),
-            Err(error) => futures::stream::iter([Err(error)]).boxed(),
+    /// What a listing finds, begun again where its answer broke off.
+    fn listing(&self, prefix: Option<&Path>, offset: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let route = match self.route(prefix.unwrap_or(&Path::default())) {
+            Ok(route) => route,
+            Err(error) => return futures::stream::iter([Err(error)]).boxed(),
+        };
+        let mut listing = Listing {
+            found: futures::stream::empty().boxed(),
+            route,
+            prefix: prefix.cloned(),
+            last: offset.cloned(),
+            sorted: true,
+            failures: 0,
+        };
+        listing.begin();
+        futures::stream::unfold(listing, |mut listing| async move {
+            let next = listing.next().await?;
+            Some((next, listing))
+        })
+        .boxed()
+    }
+}
+
+/// A listing under way.
+struct Listing {
+    route: Arc<Route>,
+    prefix: Option<Path>,
+    found: BoxStream<'static, Result<ObjectMeta>>,
+    last: Option<Path>,
+    /// Whether what came so far was in order. All stores list so but S3 Express, whose listings cannot be resumed.
+    sorted: bool,
+    failures: u32,
+}
+
+impl Listing {
+    fn begin(&mut self) {
+        let prefix = self.prefix.as_ref();
+        self.found = match &self.last {
+            Some(last) => self.route.store().list_with_offset(prefix, last),
+            None => self.route.store().list(prefix),
+        };
+    }
+
+    async fn next(&mut self) -> Option<Result<ObjectMeta>> {
+        loop {
+            match self.found.next().await? {
+                Ok(meta) => {
+                    self.sorted &= self.last.as_ref().is_none_or(|last| *last < meta.location);
+                    self.last = Some(meta.location.clone());
+                    return Some(Ok(quoted(meta)));
+                }
+                Err(error) if self.sorted && pause(&error, &mut self.failures).await => self.begin(),
+                Err(error) => {
+                    let folder = self.prefix.clone().unwrap_or_default();
+                    return Some(Err(self.route.named("list", &folder, error)));
+                }
+            }
         }
     }
+}
+
+/// Waits before a request is made again whose answer broke off, which the client below does not do by itself. False where
+/// that is not what failed, or it failed too often.
+async fn pause(error: &Error, failures: &mut u32) -> bool {
+    let broke_off = matches!(error, Error::Generic { .. }) && cause(error).contains("response body");
+    if !broke_off || *failures >= REPEATS {
+        return false;
+    }
+    *failures += 1;
+    tokio::time::sleep(Duration::from_millis(rand::random_range(0..50 << *failures))).await;
+    true
 }
 
 #[async_trait]
@@ -296,20 +356,27 @@ impl ObjectStore for Routed {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.listing(prefix, |store| store.list(prefix))
+        self.listing(prefix, None)
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.listing(prefix, |store| store.list_with_offset(prefix, offset))
+        self.listing(prefix, Some(offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let folder = prefix.cloned().unwrap_or_default();
         let route = self.route(&folder)?;
-        let listed = route.store().list_with_delimiter(prefix).await;
-        let mut listed = listed.map_err(|error| route.named("list", &folder, error))?;
-        listed.objects = listed.objects.into_iter().map(quoted).collect();
-        Ok(listed)
+        let mut failures = 0;
+        loop {
+            match route.store().list_with_delimiter(prefix).await {
+                Ok(mut listed) => {
+                    listed.objects = listed.objects.into_iter().map(quoted).collect();
+                    return Ok(listed);
+                }
+                Err(error) if pause(&error, &mut failures).await => {}
+                Err(error) => return Err(route.named("list", &folder, error)),
+            }
+        }
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

@@ -3,7 +3,8 @@
 A request meets at most one fault. Whether the store behind did the request is what tells the faults apart:
 
     not done: refuse500, slow503, many429, drop (the connection ends)
-    done:     delay, lost (the connection ends), late412 (as if another had been first), late500, cut (half of the answer)
+    done:     delay, lost (the connection ends), late412 (to a conditional write: as if another had been first), late500,
+              cut (half of the answer)
     later:    hang (the answer comes when the client has given up)
 """
 
@@ -51,7 +52,12 @@ class Proxy:
         self.loop.run_forever()
 
     def close(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        def stop():
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.call_later(0.05, self.loop.stop)
+
+        self.loop.call_soon_threadsafe(stop)
 
     async def serve(self, reader, writer):
         try:
@@ -66,7 +72,7 @@ class Proxy:
                 await writer.drain()
                 if request.fault == "cut":
                     break
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -89,7 +95,7 @@ class Proxy:
         match request.fault:
             case "lost":
                 return None
-            case "late412" if request.method == "PUT" and answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201")):
+            case "late412" if "if-none-match" in request.headers and answer.startswith(b"HTTP/1.1 20"):
                 return error("412 Precondition Failed", "PreconditionFailed")
             case "late500":
                 return error("500 Internal Server Error", "InternalError")
