@@ -53,7 +53,7 @@ impl SchemaProvider for SystemSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        names(&self.others).iter().any(|table| table == name)
+        names(&self.lake).iter().any(|table| table == name)
     }
 }
 

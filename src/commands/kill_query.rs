@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::logical_expr::LogicalPlan;
 
+use crate::access::Touch;
 use crate::catalog::Lake;
 use crate::error::{Error, Result};
 use crate::plan::{Command, Planner, Running, command_plan};
@@ -31,6 +32,11 @@ struct KillQuery {
 impl Command for KillQuery {
     fn describe(&self) -> String {
         format!("KILL QUERY {}", self.number)
+    }
+
+    /// Whoever can reach the session may end what it runs; in a lake with users, who may change all of it.
+    fn touches(&self) -> Vec<Touch> {
+        vec![Touch::Users]
     }
 
     fn schema(&self) -> SchemaRef {

@@ -11,6 +11,7 @@ use datafusion::catalog::TableProvider;
 
 use super::health::{self, Check};
 use super::samples::samples;
+use crate::access::Touch;
 use crate::catalog::Lake;
 use crate::error::Result;
 use crate::plan::{Command, Running, command_table};
@@ -74,8 +75,12 @@ impl SystemTable {
         let state = |killed: bool| if killed { "killed" } else { "running" };
         vec![
             Arc::new(UInt64Array::from_iter_values(queries.iter().map(|query| query.number))),
-            // A lake has no users.
-            Arc::new(StringArray::new_null(queries.len())),
+            Arc::new(
+                queries
+                    .iter()
+                    .map(|_| self.lake.access().user())
+                    .collect::<StringArray>(),
+            ),
             texts(queries.iter().map(|_| monitor.door())),
             texts(queries.iter().map(|query| query.text.as_str())),
             texts(queries.iter().map(|query| state(query.is_killed()))),
@@ -108,6 +113,14 @@ impl Command for SystemTable {
             What::Health => "system.health".to_string(),
             What::Metrics => "system.metrics".to_string(),
             What::Queries => "system.queries".to_string(),
+        }
+    }
+
+    /// Counters name nobody's rows; running statements and the state of all tables are for those who may change users.
+    fn touches(&self) -> Vec<Touch> {
+        match self.what {
+            What::Metrics => Vec::new(),
+            What::Health | What::Queries => vec![Touch::Users],
         }
     }
 
