@@ -34,7 +34,7 @@ impl Command for KillQuery {
         format!("KILL QUERY {}", self.number)
     }
 
-    /// Whoever can reach the session may end what it runs; in a lake with users, who may change all of it.
+    /// In a lake with users, an admin ends what runs.
     fn touches(&self) -> Vec<Touch> {
         vec![Touch::Users]
     }
