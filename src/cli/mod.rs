@@ -245,12 +245,14 @@ fn health(arguments: &HealthArguments) -> Result<(), ExitCode> {
     let words = words
         .into_iter()
         .chain(options)
-        .chain(["--lake".to_string(), arguments.lake.clone()]);
+        .chain([format!("--lake={}", arguments.lake)]);
     let mut as_given = Arguments::parse_from(words);
     as_given.format = arguments.format;
     start_log(LogFormat::Text);
-    let mut shell =
-        open(&as_given, &as_given.lake()).map_err(|(error, code)| code.unwrap_or_else(|| mount::report(&error)))?;
+    let mut shell = open(&as_given, &as_given.lake()).map_err(|(error, code)| {
+        let of_kind = mount::report(&error);
+        code.unwrap_or(of_kind)
+    })?;
     let checks = shell.runtimes.workers.block_on(shell.session.health());
     let failed = checks.iter().any(|check| check.status == Status::Failed);
     let rows = checks

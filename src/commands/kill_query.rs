@@ -34,9 +34,9 @@ impl Command for KillQuery {
         format!("KILL QUERY {}", self.number)
     }
 
-    /// A query that it can stop is one of its own session, which is its user's.
+    /// In a lake with users, an admin ends what runs.
     fn touches(&self) -> Vec<Touch> {
-        Vec::new()
+        vec![Touch::Users]
     }
 
     fn schema(&self) -> SchemaRef {
