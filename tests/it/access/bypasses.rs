@@ -158,7 +158,7 @@ async fn the_users_themselves_are_reached_by_statements_alone() {
         "SELECT * FROM read_parquet('$LAKE/_posixlake/access/')",
         "SELECT * FROM read_json('$LAKE/_posixlake/access/_delta_log/*.json')",
         "COPY (SELECT 1) TO '$LAKE/_posixlake/access/x.parquet'",
-        "COPY (SELECT 1) TO '$LAKE/.posixlake-access'",
+        "COPY (SELECT 1) TO '$LAKE/.posixlake-access' STORED AS CSV",
         "DELETE FROM delta.`$LAKE/_posixlake/access`",
         "VACUUM delta.`$LAKE/_posixlake/audit`",
         "DROP TABLE delta.`$LAKE/_posixlake/audit`",

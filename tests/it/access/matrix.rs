@@ -72,6 +72,8 @@ fn needs(sql: &str, name: &str) -> Vec<Need> {
         "CREATE TABLE" if sql.contains("IF NOT EXISTS") => vec![('M', target)],
         "CREATE TABLE" | "CREATE TABLE LIKE" | "CLONE" => [vec![('M', "other")], reads(&tables)].concat(),
         "CREATE EXTERNAL TABLE" if files.is_some() => Vec::new(),
+        _ if sql.contains("BACKUP") || sql.contains(" FROM '$LAKE/backup") => vec![('F', "files")],
+        "CREATE SECRET" | "DROP SECRET" | "SHOW SECRETS" => vec![('A', "users")],
         "CONVERT TO DELTA" => vec![('M', "plain")],
         "CREATE SCHEMA" => vec![('M', "archive")],
         "SHOW TABLES" | "SHOW PROCEDURES" | "SHOW" | "DROP" | "PREPARE" | "DEALLOCATE" => Vec::new(),
@@ -110,6 +112,7 @@ async fn every_statement_is_allowed_to_whom_it_should_be() {
             let statement = parse(&text).unwrap().pop().unwrap();
             let name = statement.statement.name();
             let missing: Vec<Need> = match &statement.statement {
+                Statement::Call(_) if sql.contains("backup") => vec![('F', "files")],
                 Statement::Call(_) => vec![('M', "sales")],
                 _ => needs(sql, name),
             };
