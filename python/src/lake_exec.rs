@@ -118,7 +118,10 @@ impl ExecutionPlan for LakeExec {
         Ok(Arc::new(Self::over_children(plan, self.context.clone(), &self.table)))
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, others: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if self.open {
+            return crate::fed::execute(&self.plan, self.context.clone(), &others);
+        }
         self.plan.execute(partition, self.context.clone())
     }
 

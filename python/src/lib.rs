@@ -4,6 +4,7 @@
 mod arrow_stream;
 mod buffer;
 mod error;
+mod fed;
 mod ffi;
 mod json;
 mod lake_exec;

@@ -22,6 +22,13 @@ def folder(tmp_path: pathlib.Path) -> str:
     return str(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def folders_of_the_user(folder, monkeypatch):
+    """Servers keep what they stage in folders of the user."""
+    monkeypatch.setenv("XDG_STATE_HOME", folder + "/state")
+    monkeypatch.setenv("XDG_CACHE_HOME", folder + "/cache")
+
+
 @pytest.fixture
 def db(folder):
     with DatabaseOps.create(folder + "/db", Schema(fields=PEOPLE)) as db:

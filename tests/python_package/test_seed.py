@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from posixlake import Credentials, DatabaseOps, Field, NfsServer, PosixLakeError, Schema
+from posixlake import Credentials, DatabaseOps, Field, NfsServer, PosixLakeError, S3Config, Schema
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 PLACES = [os.environ.get("POSIXLAKE_SEED"), PROJECT.parent / "shared" / "seed"]
@@ -69,6 +69,7 @@ def names(folder, s3):
         "Schema": Schema,
         "Field": Field,
         "NfsServer": NfsServer,
+        "S3Config": S3Config,
         "PosixLakeError": PosixLakeError,
         "db": db,
         "json": json,
@@ -76,7 +77,6 @@ def names(folder, s3):
         "data": '[{"id": 1, "name": "Alice"}]',
         "credentials": Credentials(username="admin", password="secret"),
         "other_table": pyarrow.table({"id": [10], "value": [1.5]}),
-        "nfs": NfsServer(db, 0),
     }
 
 
@@ -120,6 +120,8 @@ def test_example(block, names, folder, s3):
         lines.append(line)
     if "DatabaseOps.open(" in block and "DatabaseOps.create(" not in block:
         shutil.copytree(names["db"].get_base_path(), folder + "/db", dirs_exist_ok=True)
+    if "nfs." in block and "nfs = " not in block:
+        names["nfs"] = NfsServer(names["db"], 0)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         exec(compile("\n".join(lines), "example", "exec"), names)

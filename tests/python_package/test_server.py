@@ -7,9 +7,7 @@ import pytest
 from posixlake import NfsServer, PosixLakeError
 
 
-def test_a_server_serves_until_it_is_shut_down(people, folder, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", folder + "/state")
-    monkeypatch.setenv("XDG_CACHE_HOME", folder + "/cache")
+def test_a_server_serves_until_it_is_shut_down(people):
     with NfsServer(people, port=0) as server:
         port = server.get_port()
         assert server.is_ready()

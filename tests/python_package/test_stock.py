@@ -30,9 +30,10 @@ def test_tables_are_made_read_and_dropped(stock, folder):
     assert run(stock, 'SELECT count(*) AS n FROM "t@v0"') == {"n": [2]}
     assert run(stock, "SELECT count(*) AS n FROM t@v0") == {"n": [2]}
     assert len(run(stock, 'SELECT version FROM "t$history"')["version"]) == 2
-    stock.sql("CREATE VIEW v AS SELECT id + 1 AS next FROM t").collect()
-    assert max(run(stock, "SELECT next FROM v")["next"]) == 4
-    stock.sql("DROP VIEW v").collect()
+    with pytest.raises(Exception, match="own catalog"):
+        stock.sql("CREATE VIEW v AS SELECT id + 1 AS next FROM t").collect()
+    stock.sql("CREATE VIEW datafusion.public.v AS SELECT id + 1 AS next FROM t").collect()
+    assert max(run(stock, "SELECT next FROM datafusion.public.v")["next"]) == 4
     stock.sql("DROP TABLE t").collect()
     assert not other.table_exist("t")
 
@@ -47,7 +48,6 @@ def test_names_in_full(folder):
 
 def test_an_insert_of_eight_partitions_loses_no_row(stock):
     parts = [[pyarrow.record_batch({"id": list(range(n * 1000, n * 1000 + 1000))})] for n in range(8)]
-    stock.register_record_batches("memory", parts) if False else None
     frame = stock.create_dataframe(parts)
     stock.sql("CREATE TABLE numbers AS SELECT CAST(0 AS BIGINT) AS id LIMIT 0").collect()
     frame.write_table("numbers")
@@ -60,7 +60,7 @@ def test_an_insert_of_eight_partitions_loses_no_row(stock):
 def test_filters_are_pushed_down(stock):
     stock.sql("INSERT INTO t VALUES (100, 'z')").collect()
     plan = "\n".join(run(stock, "EXPLAIN SELECT name FROM t WHERE id > 50")["plan"])
-    assert "files=1/2" in plan
+    assert "files=1/3" in plan
     assert run(stock, "SELECT name FROM t WHERE id > 50 AND name LIKE 'z%'") == {"name": ["z"]}
 
 
@@ -89,7 +89,7 @@ def stock_folder(stock):
 def test_any_statement_as_a_function(stock):
     assert run(stock, "SELECT * FROM posixlake_sql('UPDATE t SET name = ''x'' WHERE id = 1')") == {"count": [1]}
     assert run(stock, "SELECT path FROM posixlake_sql('OPTIMIZE t')")["path"]
-    assert run(stock, "SELECT operation FROM posixlake_sql('DESCRIBE HISTORY t') LIMIT 1") == {"operation": ["UPDATE"]}
+    assert run(stock, "SELECT operation FROM posixlake_sql('DESCRIBE HISTORY t') LIMIT 1") == {"operation": ["OPTIMIZE"]}
     assert run(stock, "SELECT name FROM posixlake_sql('SELECT * FROM t VERSION AS OF 0') WHERE id = 1") == {"name": ["a"]}
     plan = stock.sql("EXPLAIN SELECT * FROM posixlake_sql('DELETE FROM t')")
     plan.collect()
@@ -118,7 +118,7 @@ def test_what_the_host_cannot_do_says_so(stock):
 def test_an_installed_context_takes_everything(folder):
     ctx = SessionContext()
     assert posixlake.install(ctx, folder + "/lake") is ctx
-    ctx.sql("CREATE TABLE t (id INT, PRIMARY KEY (id)) PARTITIONED BY (id)") if False else ctx.sql("CREATE TABLE t (id INT)")
+    ctx.sql("CREATE TABLE t (id INT)")
     ctx.sql("INSERT INTO t VALUES (1), (2)")
     ctx.sql("DELETE FROM t WHERE id = 1")
     assert ctx.sql("SELECT * FROM t").to_pydict() == {"id": [2]}

@@ -119,14 +119,20 @@ impl SchemaProvider for LakeSchema {
             .map_err(|error| DataFusionError::Execution(format!("a task of posixlake broke off: {error}")))?
     }
 
-    /// `CREATE TABLE … AS` comes here with its rows and becomes a table of the lake; `CREATE VIEW` is remembered.
+    /// `CREATE TABLE … AS` comes here with its rows and becomes a table of the lake. The plan of a view is the other's, and can be
+    /// planned there alone.
     fn register_table(&self, name: String, table: Arc<dyn TableProvider>) -> Result<Option<Arc<dyn TableProvider>>> {
         let table = match table.downcast_ref::<ForeignTableProvider>() {
             Some(foreign) => Arc::<dyn TableProvider>::from(&foreign.0),
             None => table,
         };
         if table.table_type() == TableType::View {
-            return self.inner.register_table(name, table);
+            let own = quote_identifier(&name);
+            return Err(posixlake::Error::unsupported(format!(
+                "a view of this context cannot be part of the lake; make it in the context's own catalog: \
+                 CREATE VIEW datafusion.public.{own} AS …"
+            ))
+            .into());
         }
         let sql = format!("CREATE TABLE {} AS SELECT * FROM {ROWS}", self.called(&name));
         let rows = HashMap::from([(ROWS.to_string(), table)]);
