@@ -453,6 +453,8 @@ pub(crate) fn mount(arguments: &MountArguments) -> Result<()> {
     if !arguments.foreground {
         return Ok(());
     }
+    // A child that nobody waits for would not be gone when it has ended.
+    std::thread::spawn(move || server.wait());
     let runtimes = Runtimes::start().map_err(|error| Error::internal(format!("cannot start threads: {error}")))?;
     runtimes.workers.block_on(async {
         let (Ok(mut end), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))

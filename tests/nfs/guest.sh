@@ -17,6 +17,7 @@ for module in lib/crc-ccitt net/ipv6/ipv6 net/sunrpc/sunrpc fs/nfs_common/grace 
     [ ! -e "$modules/$module.ko" ] || insmod "$modules/$module.ko"
 done
 ip link set lo up
+hostname guest
 /usr/bin/python3 "$folder/agent.py" "$folder"
 umount -f -l -a -t nfs 2>/dev/null
 umount "$folder"

@@ -39,6 +39,9 @@ def test_the_server_stops_at_every_step(lake, kind):
     places = list(dict.fromkeys(during))
     assert {"mount.statement.begins", "mount.statement.done", "commit.acknowledged"} <= set(places)
     assert any(place.startswith("put.commit") for place in places)
+    if kind != "append":
+        # What the store passes before a commit is the same for all.
+        places = [place for place in places if not place.startswith("put.data")]
     for number, place in enumerate(places, start=2):
         nth = before.count(place) + 1
         known = ids(lake)

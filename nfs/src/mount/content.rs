@@ -21,8 +21,9 @@ use crate::lake::{Author, DataFile, Version};
 use crate::render::Rendering;
 use crate::scratch::Id;
 
-/// How long a client waits for rows that are rendered for the first time, before it is told to ask again.
-const FIRST_RENDERING: Duration = Duration::from_secs(2);
+/// How long a client waits for rows that are rendered for the first time, before it is told to ask again, which Linux does after five seconds. Well
+/// below the minute after which it would repeat the call.
+const FIRST_RENDERING: Duration = Duration::from_secs(20);
 
 /// What a table's text is to one client.
 pub(crate) enum Content {

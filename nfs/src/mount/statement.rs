@@ -284,10 +284,13 @@ fn differs(fields: &[&Field], source: impl Fn(usize, &Field) -> String) -> Optio
     if fields.len() > ASKED || !fields.iter().all(|field| is_comparable(field.data_type())) {
         return None;
     }
-    let one_by_one = fields
-        .iter()
-        .enumerate()
-        .map(|(number, field)| format!("t.{} IS DISTINCT FROM {}", quoted(field.name()), source(number, field)));
+    let one_by_one = fields.iter().enumerate().map(|(number, field)| {
+        format!(
+            "(t.{} IS DISTINCT FROM {})",
+            quoted(field.name()),
+            source(number, field)
+        )
+    });
     Some(one_by_one.collect::<Vec<_>>().join(" OR "))
 }
 
