@@ -239,6 +239,8 @@ mod tests {
             cache_bytes: 1 << 20,
             read_only: false,
             privileged_ports: false,
+            silence: std::time::Duration::from_millis(100),
+            grace: std::time::Duration::from_millis(100),
             users: Vec::new(),
         };
         let mut mounts = BTreeMap::new();
