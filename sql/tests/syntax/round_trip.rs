@@ -111,3 +111,14 @@ fn every_keyword_is_a_name_in_every_place() {
         }
     }
 }
+
+#[test]
+fn the_text_of_a_secret_hides_it() {
+    let text =
+        one("CREATE SECRET s (TYPE s3, KEY_ID 'k', SECRET 'hush', SESSION_TOKEN 'hush', COLOUR 'hush')").to_string();
+    assert_eq!(
+        text,
+        "CREATE SECRET s (TYPE 's3', KEY_ID 'k', SECRET '***', SESSION_TOKEN '***', COLOUR '***')"
+    );
+    assert_reads_back(&one(&text));
+}
