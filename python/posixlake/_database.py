@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 import os
+import secrets
 import shutil
 import threading
 import time
@@ -76,16 +77,18 @@ class DatabaseOps:
     # Opening
 
     @classmethod
-    def _at(cls, location: str, options: Mapping[str, str] | None = None) -> DatabaseOps:
+    def _at(
+        cls, location: str, options: Mapping[str, str] | None = None, user: tuple[str, str] | None = None
+    ) -> DatabaseOps:
         database = cls.__new__(cls)
-        database._begin(location, dict(options or {}))
+        database._begin(location, dict(options or {}), user)
         return database
 
-    def _begin(self, location: str, options: dict[str, str]) -> None:
+    def _begin(self, location: str, options: dict[str, str], user: tuple[str, str] | None) -> None:
         self._path = location
-        self._options = options
-        self._engine = Engine(location, options)
-        if not self._engine.has_table(TABLE):
+        self._engine = Engine(location, options, user=user)
+        # A table that a user has no right to looks as one that is not there.
+        if user is None and not self._engine.has_table(TABLE):
             raise of_kind("NotFound", f"there is no database at '{location}': DatabaseOps.create makes one")
         self._buffer = JsonRows(self._engine, TABLE)
         self._flush_rows = FLUSH_ROWS
@@ -126,8 +129,13 @@ class DatabaseOps:
     def create_with_auth(
         cls, path: str | os.PathLike[str], schema: Schema, auth_enabled: bool = True
     ) -> DatabaseOps:
-        """Makes a database that knows users, where ``auth_enabled``: the first that ``create_user`` makes."""
-        return cls.create(path, schema)
+        """Makes a database that knows users, where ``auth_enabled``. This handle is the admin ``system``, who makes others."""
+        database = cls.create(path, schema)
+        if not auth_enabled:
+            return database
+        password = secrets.token_urlsafe(24)
+        database.create_user("system", password)
+        return cls._at(_location(path), None, ("system", password))
 
     @classmethod
     def create_from_csv(cls, db_path: str | os.PathLike[str], csv_path: str | os.PathLike[str]) -> DatabaseOps:
@@ -176,11 +184,10 @@ class DatabaseOps:
         """Opens a database as a user: by ``Credentials``, or by name and password.
 
         Raises:
-            PosixLakeError.AuthenticationError: the database has no users.
+            PosixLakeError.AuthenticationError: name or password is wrong, or the database has no users.
         """
-        _credentials(*who, **named)
-        cls._at(_location(path))
-        raise of_kind("Permission", "Authentication not enabled: this lake has no users")
+        user = _credentials(*who, **named)
+        return cls._at(_location(path), None, (user.username, user.password))
 
     @classmethod
     def create_with_s3(cls, s3_path: str, schema: Schema, s3_config: S3Config) -> DatabaseOps:
@@ -681,14 +688,11 @@ def _credentials(*who: Any, **named: Any) -> Credentials:
     return Credentials(**values)
 
 
-_ROLES = {"admin": "ALL", "write": "MODIFY", "read": "SELECT"}
+_ROLES = {"read": "reader", "write": "writer"}
 
 
 def _grant(role: str, username: str) -> str:
-    rights = _ROLES.get(role.lower())
-    if rights is None:
-        return f"GRANT {_text.name(role)} TO {_text.name(username)}"
-    return f"GRANT {rights} ON LAKE TO {_text.name(username)}"
+    return f"GRANT {_text.name(_ROLES.get(role.lower(), role))} TO {_text.name(username)}"
 
 
 # Backups without an open database

@@ -30,6 +30,7 @@ class Engine:
         options: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
         memory_limit: int | None = None,
+        user: tuple[str, str] | None = None,
     ) -> None: ...
     def execute(
         self, sql: str, tables: Mapping[str, object] | None = None, names: Mapping[str, str] | None = None

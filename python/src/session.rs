@@ -34,19 +34,23 @@ pub(crate) struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (location = None, options = None, settings = None, memory_limit = None))]
+    #[pyo3(signature = (location = None, options = None, settings = None, memory_limit = None, user = None))]
     fn new(
         py: Python<'_>,
         location: Option<String>,
         options: Option<HashMap<String, String>>,
         settings: Option<HashMap<String, String>>,
         memory_limit: Option<usize>,
+        user: Option<(String, String)>,
     ) -> PyResult<Self> {
         let mut builder = Session::builder()
             .options(options.unwrap_or_default())
             .door(Door::Python);
         if let Some(location) = location {
             builder = builder.lake(location);
+        }
+        if let Some((name, password)) = user {
+            builder = builder.user(name, password);
         }
         if let Some(bytes) = memory_limit {
             builder = builder.memory_limit(bytes);
