@@ -25,7 +25,7 @@ use url::Url;
 use crate::catalog::{DEFAULT_SCHEMA, SnapshotCache};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Snapshot;
-use crate::store::Stores;
+use crate::store::{Stores, folder_url};
 pub(crate) use audit::{Audit, AuditPlanner, Ticket, audit_table};
 pub(crate) use guard::Guarded;
 pub use login::Door;
@@ -216,7 +216,11 @@ impl Access {
     }
 
     fn is_internal(&self, touch: &Touch) -> bool {
-        matches!(touch, Touch::Table(url, _) if self.place(url) == Place::Internal)
+        match touch {
+            Touch::Table(url, _) => self.place(url) == Place::Internal,
+            Touch::Files(path) => folder_url(path, None).is_ok_and(|url| self.place(&url) == Place::Internal),
+            Touch::Schema(..) | Touch::Users => false,
+        }
     }
 
     fn check_one(&self, who: &Who, touch: &Touch) -> Result<()> {
@@ -227,18 +231,14 @@ impl Access {
                     let on = format!("TABLE {}", shown(&schema, &table));
                     (who.rights.on_table(&schema, &table), *wanted, on)
                 }
-                Place::Internal => {
-                    return Err(Error::permission(format!(
-                        "{FOLDER} is posixlake's own: users and rights are changed by their statements, and the audit trail is \
-                         the table system.audit"
-                    )));
-                }
+                Place::Internal => return Err(own_folder()),
                 Place::Outside => return outside(who, url.as_str()),
             },
             Touch::Schema(schema, wanted) => {
                 let on = format!("SCHEMA {}", quote_identifier(schema));
                 (who.rights.on_schema(schema), *wanted, on)
             }
+            Touch::Files(_) if self.is_internal(touch) => return Err(own_folder()),
             Touch::Files(path) => return outside(who, path),
             Touch::Users if who.rights.admin() => return Ok(()),
             Touch::Users => {
@@ -340,6 +340,13 @@ pub(crate) fn shown(schema: &str, table: &str) -> String {
         DEFAULT_SCHEMA => quote_identifier(table),
         schema => format!("{}.{}", quote_identifier(schema), quote_identifier(table)),
     }
+}
+
+fn own_folder() -> Error {
+    Error::permission(format!(
+        "{FOLDER} is posixlake's own: users and rights are changed by their statements, and the audit trail is the table \
+         system.audit"
+    ))
 }
 
 /// Files and tables beside the lake's.

@@ -12,6 +12,7 @@ use super::session_views::current;
 use super::system::{SYSTEM_SCHEMA, SystemSchema};
 use super::{DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, TableId, TableName};
 use crate::access::Touch;
+use crate::error::ErrorKind;
 use crate::table::{LakeTable, view};
 
 /// The catalog `lake`.
@@ -75,6 +76,10 @@ pub(crate) struct LakeSchema {
 }
 
 impl LakeSchema {
+    fn is_function(&self, name: &str) -> crate::Result<bool> {
+        Ok(self.name == DEFAULT_SCHEMA && self.lake.session_state()?.table_functions().contains_key(name))
+    }
+
     async fn lake_table(&self, name: &str) -> crate::Result<Option<Arc<dyn TableProvider>>> {
         let parsed = match (self.name.as_str(), TableName::parse(name)) {
             (_, Ok(parsed)) => parsed,
@@ -129,8 +134,12 @@ impl SchemaProvider for LakeSchema {
         if let Some(table) = self.lake.registered(&self.name, name) {
             return Ok(Some(current(&self.lake, table).await?));
         }
-        if let Some(table) = self.lake_table(name).await? {
-            return Ok(Some(table));
+        match self.lake_table(name).await {
+            Ok(Some(table)) => return Ok(Some(table)),
+            Ok(None) => {}
+            // DataFusion asks for tables by the names of table functions, too.
+            Err(error) if error.kind() == ErrorKind::Permission && self.is_function(name)? => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
         if self.name == DEFAULT_SCHEMA && posixlake_udfs::FileFormat::of_path(name).is_some() {
             self.lake.access().check(&[Touch::Files(name.to_string())])?;

@@ -11,7 +11,7 @@ const REFUSALS: &[(&str, u64, &str, &str)] = &[
     ("GRANT SELEKT ON t TO u", 7, "expected a privilege", "SELECT, INSERT"),
     ("GRANT SELECT ON t FROM u", 19, "expected TO", ""),
     ("GRANT SELECT, writer TO u", 15, "expected a privilege", "granted alone"),
-    ("CREATE USER u", 14, "expected PASSWORD", ""),
+    ("CREATE USER u FOR", 15, "expected PASSWORD", ""),
     ("CREATE USER u PASSWORD x", 24, "expected a password in quotes", ""),
     (
         "CREATE OR REPLACE USER u PASSWORD 'x'",

@@ -35,7 +35,7 @@ async fn every_statement_leaves_a_row() {
             "DELETE NULL NULL NULL denied",
         ]
     );
-    let history = "SELECT userName FROM sales$history WHERE version = 5";
+    let history = "SELECT \"userName\" FROM sales$history WHERE version = 5";
     assert_eq!(done(&admin, history).await, ["cle"]);
     let more = "SELECT door, client IS NOT NULL, duration_ms >= 0, statement FROM system.audit WHERE user = 'cle' ORDER BY time LIMIT 1";
     assert_eq!(done(&admin, more).await, ["library true true SELECT * FROM sales"]);

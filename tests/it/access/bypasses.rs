@@ -242,7 +242,7 @@ async fn rights_come_and_go_in_sessions_that_are_open() {
     done(&nobody, "PREPARE mine AS SELECT * FROM sales").await;
     assert_eq!(
         done(&nobody, "SHOW GRANTS").await,
-        ["nob analyst SELECT SCHEMA default"]
+        ["nob analyst SELECT SCHEMA `default`"]
     );
     done(&nobody, "ALTER USER nob PASSWORD 'another'").await;
     denied(&nobody, "ALTER USER ana PASSWORD 'mine'").await;

@@ -150,7 +150,9 @@ async fn no_example_of_the_reference_does_anything_for_those_without_rights() {
                 statement.name(),
                 "SET" | "PREPARE" | "EXECUTE" | "DEALLOCATE" | "CREATE VIEW" | "EXPLAIN" | "RESET"
             );
-            if statement.modifies() && !of_session {
+            // Nothing is there to drop, which one who may look is told.
+            let nothing = example.starts_with("DROP TABLE IF EXISTS");
+            if statement.modifies() && !of_session && !nothing {
                 assert!(run(&session, example).await.is_err(), "{user}: {example}");
                 tried += 1;
             } else {
