@@ -13,8 +13,6 @@ use crate::error::{named, raise};
 use crate::runtime::{handle, wait};
 use crate::session::Engine;
 
-/// Bytes of rendered rows on disk.
-
 /// A server that runs.
 #[pyclass(frozen, module = "posixlake._internal")]
 pub(crate) struct NfsHandle {
