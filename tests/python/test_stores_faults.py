@@ -52,7 +52,7 @@ def rows(lake):
 
 
 def test_a_random_schedule_loses_and_doubles_nothing(server, tmp_path):
-    seed = int(os.environ.get("POSIXLAKE_SEED", 1))
+    seed = int(os.environ.get("POSIXLAKE_SCHEDULE", 1))
     clean = StoreLake(server, f"faults{seed}", tmp_path)
     clean.output("CREATE TABLE t (writer INT, turn INT)")
     proxy = Proxy(server.port, rate=0.12, seed=seed, hang=1.5)
