@@ -55,6 +55,11 @@ impl Users {
         self.passwords.contains_key(name)
     }
 
+    /// Whether a user may have this name: that of a role of the lake's own would make a GRANT mean two things.
+    pub(crate) fn is_free(&self, name: &str) -> bool {
+        !self.has_user(name) && !self.roles.contains(name)
+    }
+
     pub(crate) fn has_role(&self, name: &str) -> bool {
         READY.contains(&name) || self.roles.contains(name)
     }
@@ -80,12 +85,17 @@ impl Users {
 
     /// What was granted to a user or role, and to the roles of a user: through whom, on what, and what.
     pub(crate) fn grants_of(&self, name: &str) -> Vec<(String, Object, Privileges)> {
-        let mut holders = vec![name];
-        holders.extend(self.roles_of(name));
+        let roles = self
+            .roles_of(name)
+            .into_iter()
+            .map(|role| (role, READY.contains(&role)));
+        // A user may be called as a ready role, and has nothing of it by that; nor have others, by the role, what the user has.
+        let itself = (name, READY.contains(&name) && !self.has_user(name));
         let mut found = Vec::new();
-        for holder in holders {
-            if let (true, Some(ready)) = (READY.contains(&holder), ready(holder)) {
-                found.push((holder.to_string(), Object::Lake, ready));
+        for (holder, is_ready) in std::iter::once(itself).chain(roles) {
+            if is_ready {
+                found.extend(ready(holder).map(|rights| (holder.to_string(), Object::Lake, rights)));
+                continue;
             }
             let own = self.grants.iter().filter(|((grantee, _), _)| grantee == holder);
             found.extend(own.map(|((_, object), privileges)| (holder.to_string(), object.clone(), *privileges)));
@@ -222,7 +232,7 @@ impl Users {
     }
 
     fn check_grantee(&self, name: &str) -> Result<()> {
-        if READY.contains(&name) {
+        if READY.contains(&name) && !self.has_user(name) {
             return Err(Error::invalid(format!(
                 "the role {name} is the same in every lake; CREATE ROLE makes one whose rights can be changed"
             )));
@@ -393,6 +403,26 @@ mod tests {
         let mut more = rows.clone();
         more.push([Some("newer".into()), Some("x".into()), None, None, None]);
         assert!(Users::of_rows(&more).is_err());
+    }
+
+    #[test]
+    fn a_user_called_as_a_ready_role_is_another() {
+        let mut users = users();
+        users.set_password("reader", "hash".to_string());
+        assert_eq!(users.grants_of("reader"), []);
+        let table = Object::Table("default".to_string(), "t".to_string());
+        users.grant(&table, Privileges::ALL, "reader").unwrap();
+        users.grant_role("reader", "bob").unwrap();
+        let through: Vec<_> = users
+            .grants_of("bob")
+            .into_iter()
+            .filter(|(holder, ..)| holder == "reader")
+            .collect();
+        assert!(
+            through.iter().all(|(_, object, _)| *object == Object::Lake),
+            "{through:?}"
+        );
+        assert_eq!(users.grants_of("reader").len(), 1);
     }
 
     #[test]

@@ -239,7 +239,9 @@ impl Command for AccessCommand {
                     if users.has_user(user) && *lenient {
                         return Ok(false);
                     }
-                    check_free(users, user)?;
+                    if !users.is_free(user) {
+                        check_free(users, user)?;
+                    }
                     users.set_password(user, hash.clone());
                     Ok(true)
                 })

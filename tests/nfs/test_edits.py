@@ -52,18 +52,19 @@ def changed(lake, command: str, rows, versions: int = 1, order: bool = True) -> 
 
 def test_appends(any_table):
     table = any_table
-    new = "101,new,33"
+    rows = list(ROWS)
     for number, command in enumerate(
         [
-            "echo 101,new,33 >> t/data.csv",
-            "cat t/data.csv > /dev/null; echo 101,new,33 >> t/data.csv",
-            "echo 101,new,33 | tee -a t/data.csv > /dev/null",
-            "printf '101,new,33\\n' | dd of=t/data.csv oflag=append conv=notrunc 2>/dev/null",
-            "perl -e 'open(F, \">>\", \"t/data.csv\"); print F \"101,new,33\\n\"; close(F)'",
+            "echo {row} >> t/data.csv",
+            "cat t/data.csv > /dev/null; echo {row} >> t/data.csv",
+            "echo {row} | tee -a t/data.csv > /dev/null",
+            "printf '{row}\\n' | dd of=t/data.csv oflag=append conv=notrunc 2>/dev/null",
+            "perl -e 'open(F, \">>\", \"t/data.csv\"); print F \"{row}\\n\"; close(F)'",
         ]
     ):
-        changed(table, command, ROWS + [new] * (number + 1))
-    changed(table, "{ echo 102,a,1; echo 103,b,2; } > /tmp/two; cat /tmp/two >> t/data.csv", ROWS + [new] * 5 + ["102,a,1", "103,b,2"])
+        rows.append(f"{101 + number},new,33")
+        changed(table, command.format(row=rows[-1]), rows)
+    changed(table, "{ echo 112,a,1; echo 113,b,2; } > /tmp/two; cat /tmp/two >> t/data.csv", rows + ["112,a,1", "113,b,2"])
 
 
 def test_a_line_in_place(table):
@@ -158,11 +159,11 @@ def test_rsync(table):
 
 
 def test_what_data_frames_write(table):
-    """The way of `to_csv`: the file is opened with "w", and written in pieces that end anywhere; integers of a column with NULL come as floats."""
+    """The way of `to_csv`: the file is opened with "w", and written in pieces that end anywhere."""
     rows = ["50,frame,70" if row.startswith("50,") else row for row in ROWS]
     script = f"""
 rows = {rows!r}
-whole = "id,name,age\\n" + "".join(row + ".0\\n" for row in rows)
+whole = "id,name,age\\n" + "".join(row + "\\n" for row in rows)
 with open("t/data.csv", "w", encoding="utf-8", newline="", buffering=8192) as file:
     for start in range(0, len(whole), 777):
         file.write(whole[start:start + 777])

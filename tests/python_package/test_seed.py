@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import uuid
 
 import pytest
 
@@ -73,6 +74,8 @@ def prepared(block, folder, s3):
     for path in ("/path/to/new_db", "/path/to/db", "/path/to/backup", "/path/to/data.csv", "/path/to/data.parquet", "/data/*.parquet"):
         block = block.replace(f'"{path}"', f'"{folder}/{path.rsplit("/", 1)[1]}"')
     block = block.replace("localhost:9000", s3.address).replace("s3://bucket-name/", "s3://bucket/").replace("12049", "0")
+    # The bucket is that of all examples, some of which make the same database.
+    block = block.replace("s3://bucket/", f"s3://bucket/{uuid.uuid4()}/")
     block = block.replace("Schema(fields=[...])", "schema")
     past = re.sub(r"timestamp=1234567890|version=10\b|version=5\b", lambda found: found.group(), block)
     if "create_from_parquet" in past or "create_from_csv" in past:
