@@ -78,6 +78,10 @@ def test_other_spellings_are_no_change(lake):
 
 def test_what_the_mount_is_at(lake):
     lake.sql("CREATE TABLE t AS SELECT value AS a FROM generate_series(1, 100)")
+    # The edit is to be under way for as long as it is looked at.
+    lake.stop()
+    lake.arguments = lake.arguments.replace("--silence 1.5", "--silence 120")
+    lake.start()
     lake.run("head -50 t/data.csv > /tmp/half; cat /tmp/half > t/data.csv")
     counts = dict(line.split(",") for line in lake.out("echo 'SELECT * FROM system.mount' > .query; cat .query").split()[1:])
     assert int(counts["pending_edits"]) == 1 and int(counts["indexes_built"]) >= 1
