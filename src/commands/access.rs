@@ -240,7 +240,7 @@ impl Command for AccessCommand {
                         return Ok(false);
                     }
                     if !users.is_free(user) {
-                        check_free(users, user)?;
+                        return Err(taken(users, user));
                     }
                     users.set_password(user, hash.clone());
                     Ok(true)
@@ -270,7 +270,9 @@ impl Command for AccessCommand {
                     if users.has_role(role) && *lenient {
                         return Ok(false);
                     }
-                    check_free(users, role)?;
+                    if users.has_user(role) || users.has_role(role) {
+                        return Err(taken(users, role));
+                    }
                     users.add_role(role);
                     Ok(true)
                 })
@@ -340,18 +342,9 @@ async fn hashed(password: &Password) -> Result<String> {
 }
 
 /// Users and roles share their names: a right is granted to a name.
-fn check_free(users: &Users, name: &str) -> Result<()> {
-    let taken = if users.has_user(name) {
-        "user"
-    } else if users.has_role(name) {
-        "role"
-    } else {
-        return Ok(());
-    };
-    Err(Error::already_exists(format!(
-        "there is a {taken} {} already",
-        quote_identifier(name)
-    )))
+fn taken(users: &Users, name: &str) -> Error {
+    let kind = if users.has_user(name) { "user" } else { "role" };
+    Error::already_exists(format!("there is a {kind} {} already", quote_identifier(name)))
 }
 
 const GRANTS: [&str; 4] = ["grantee", "through", "privileges", "on"];

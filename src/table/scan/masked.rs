@@ -27,6 +27,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 
+use super::places::check_hidden;
 use crate::error::Error;
 
 /// One hidden row in so many makes a mask cheaper than a selection.
@@ -51,11 +52,7 @@ pub(super) type Masks = HashMap<String, BooleanBuffer>;
 pub(super) fn mask(hidden: &RoaringTreemap, rows: u64) -> crate::Result<BooleanBuffer> {
     let large = |_| Error::corrupt("a row number is too large");
     let count = usize::try_from(rows).map_err(large)?;
-    if let Some(row) = hidden.max().filter(|row| *row >= rows) {
-        return Err(Error::corrupt(format!(
-            "a deletion vector hides row {row} of a file that has {rows} rows"
-        )));
-    }
+    check_hidden(hidden, rows)?;
     let mut mask = BooleanBufferBuilder::new(count);
     mask.append_n(count, true);
     for row in hidden {

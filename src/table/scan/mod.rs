@@ -227,7 +227,16 @@ impl Rows {
             Some(_) => Candidates::of(&self.definition, &self.layout, &chosen),
         };
         let hidden = self.hidden(&chosen).await?;
-        let places_known = places.is_some();
+        let whole = places.is_none() && !self.in_order && !self.has_identity();
+        let masks = match whole {
+            true => masks_of(&chosen, &hidden)?,
+            false => Masks::new(),
+        };
+        // A table with columns of these names has rows whose places cannot be told.
+        let layout = match masks.is_empty() {
+            true => None,
+            false => Layout::new(&self.definition, true).ok(),
+        };
         let reading = Reads {
             rows: self,
             chosen: &chosen,
@@ -238,16 +247,11 @@ impl Rows {
             places,
             limit,
         };
-        if places_known || self.in_order || self.has_identity() || !some_dense(&chosen, &hidden) {
-            let input = reading.input(state, projection, &mut totals).await?;
-            return Ok(self.node(input, totals, false));
-        }
-        // A table with columns of these names has rows whose places cannot be told.
-        let Ok(layout) = Layout::new(&self.definition, true) else {
+        let Some(layout) = layout else {
             let input = reading.input(state, projection, &mut totals).await?;
             return Ok(self.node(input, totals, false));
         };
-        let masks = Arc::new(masks_of(&chosen, &hidden)?);
+        let masks = Arc::new(masks);
         let told = Self { layout, ..self.clone() };
         let candidates = Candidates::of(&self.definition, &told.layout, &chosen);
         let columns = self.schema().fields().len();
@@ -418,24 +422,13 @@ impl Rows {
     }
 }
 
-/// Whether a file has so many hidden rows that they are better left out by a mask.
-fn some_dense(chosen: &[Selected], hidden: &[Option<Arc<RoaringTreemap>>]) -> bool {
-    chosen
-        .iter()
-        .zip(hidden)
-        .any(|(selected, hidden)| dense(selected, hidden.as_ref()).is_some())
-}
-
-/// The hidden rows and the count of a file that has many of them.
-fn dense<'a>(selected: &Selected, hidden: Option<&'a Arc<RoaringTreemap>>) -> Option<(&'a RoaringTreemap, u64)> {
-    let (hidden, rows) = (hidden?, selected.file.records()?);
-    is_dense(hidden.len(), rows).then_some((hidden.as_ref(), rows))
-}
-
+/// The masks of the files that have many hidden rows.
 fn masks_of(chosen: &[Selected], hidden: &[Option<Arc<RoaringTreemap>>]) -> Result<Masks> {
     let mut masks = Masks::new();
     for (selected, hidden) in chosen.iter().zip(hidden) {
-        if let Some((hidden, rows)) = dense(selected, hidden.as_ref()) {
+        if let (Some(hidden), Some(rows)) = (hidden, selected.file.records())
+            && is_dense(hidden.len(), rows)
+        {
             masks.insert(selected.file.add.path.clone(), mask(hidden, rows)?);
         }
     }

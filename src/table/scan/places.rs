@@ -123,6 +123,17 @@ fn number(expr: &Expr) -> Option<i64> {
     }
 }
 
+/// # Errors
+/// Where rows are hidden that a file with `rows` of them does not have.
+pub(super) fn check_hidden(hidden: &RoaringTreemap, rows: u64) -> Result<()> {
+    match hidden.max().filter(|row| *row >= rows) {
+        None => Ok(()),
+        Some(row) => Err(Error::corrupt(format!(
+            "a deletion vector hides row {row} of a file that has {rows} rows"
+        ))),
+    }
+}
+
 /// The rows that are read of a file with `rows` of them, and how many they are.
 ///
 /// # Errors
@@ -132,10 +143,8 @@ pub(super) fn selection(
     places: Option<&Places>,
     rows: u64,
 ) -> Result<(RowSelection, u64)> {
-    if let Some(row) = hidden.and_then(RoaringTreemap::max).filter(|row| *row >= rows) {
-        return Err(Error::corrupt(format!(
-            "a deletion vector hides row {row} of a file that has {rows} rows"
-        )));
+    if let Some(hidden) = hidden {
+        check_hidden(hidden, rows)?;
     }
     let mut selected = Selected::default();
     let all = Places::between(0, rows);
