@@ -8,6 +8,8 @@ EMULATORS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-
 TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 # One set of flags for all that tests run: other flags would build the dependencies once more.
 TESTED = --workspace --lib --bins --tests --examples
+# Much of these tests is waiting for servers, clients and silence; one that hangs fails.
+PYTEST = -m pytest --numprocesses 4 --dist worksteal --timeout 600
 BINARY = $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/posixlake
 
 .PHONY: help demo test fmt fmt-check lint unit docs docs-check python package wheel nfs fuzz bench deny clean need venv
@@ -46,13 +48,13 @@ docs-check:
 python: venv ## Tests with other engines (deltalake, DuckDB, pyarrow), examples and documentation
 	cargo test $(TESTED) --no-run
 	@.ci/emulators "$(EMULATORS)"
-	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" POSIXLAKE_NPM="$(EMULATORS)" "$(VENV)/bin/python" -m pytest tests/python
+	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" POSIXLAKE_NPM="$(EMULATORS)" "$(VENV)/bin/python" $(PYTEST) tests/python
 
 package: need ## Tests of the Python package, with datafusion, pandas, polars and their like
 	@.ci/venv "$(PACKAGE_VENV)" tests/python_package/requirements.txt
 	cargo build $(TESTED)
 	cp "$(TARGET_DIR)/debug/libposixlake_python.so" python/posixlake/_internal.abi3.so
-	PYTHONPATH=python "$(PACKAGE_VENV)/bin/python" -m pytest tests/python_package
+	PYTHONPATH=python "$(PACKAGE_VENV)/bin/python" $(PYTEST) tests/python_package
 
 wheel: need ## Build the wheel of the Python package into target/wheels
 	@.ci/venv "$(VENV)-wheel" python/requirements.txt
@@ -62,7 +64,7 @@ wheel: need ## Build the wheel of the Python package into target/wheels
 nfs: venv ## Tests with the NFS client of a Linux kernel (User-Mode Linux), where there can be one
 	@.ci/packages
 	cargo test --workspace --no-run  # With examples as programs, by the same dependencies as the tests.
-	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" -m pytest tests/nfs
+	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" $(PYTEST) tests/nfs
 
 fuzz: ## Feed the NFS decoders random bytes (needs nightly Rust and cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }

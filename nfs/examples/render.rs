@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use posixlake_nfs::lake::{At, DataFile, Kind, Lake, LakeError, Result, Rows, Statement, TableName, Version};
+use posixlake_nfs::lake::{At, Change, DataFile, Kind, Lake, LakeError, Result, Rows, Statement, TableName, Version};
 use posixlake_nfs::render::{Format, Options, Renderer};
 
 const BATCH: u64 = 8_192;
@@ -31,6 +31,10 @@ fn refused<T>() -> Result<T> {
 impl Lake for Generated {
     async fn tables(&self) -> Result<Vec<TableName>> {
         refused()
+    }
+
+    async fn check(&self, _: &TableName, _: &[Change]) -> Result<()> {
+        Ok(())
     }
 
     async fn version(&self, _: &TableName, _: &At) -> Result<Arc<Version>> {

@@ -125,6 +125,17 @@ pub struct Rows {
     pub batches: BoxStream<'static, Result<RecordBatch>>,
 }
 
+/// What becomes of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// New ones come.
+    Insert,
+    /// Some become others.
+    Update,
+    /// Some go.
+    Delete,
+}
+
 /// The engine, as the mount sees it. Every method may wait; none may be called from within another's stream.
 #[async_trait]
 pub trait Lake: Send + Sync + 'static {
@@ -158,6 +169,12 @@ pub trait Lake: Send + Sync + 'static {
     /// # Errors
     /// As the store's.
     async fn bytes(&self, version: &Version, file: &DataFile, range: Range<u64>) -> Result<Bytes>;
+
+    /// Whether an edit may begin that needs one of the changes, whichever it turns out to be.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`] where the user may make none of them.
+    async fn check(&self, table: &TableName, changes: &[Change]) -> Result<()>;
 
     /// Runs a statement. Effects are durable when the rows have ended without an error.
     ///

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::catalog::MemTable;
 use datafusion::common::TableReference;
-use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement as NativeStatement;
 use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement};
 use posixlake::sql::{Parsed, Statement};
@@ -55,11 +54,13 @@ impl Engine {
         if let Some(bytes) = memory_limit {
             builder = builder.memory_limit(bytes);
         }
-        if let Some(settings) = settings {
-            let config = SessionConfig::from_string_hash_map(&settings).map_err(|error| raise(py, &error.into()))?;
-            builder = builder.config(config);
-        }
-        let session = wait(py, builder.build())?;
+        let session = wait(py, async move {
+            let session = builder.build().await?;
+            for (name, value) in settings.unwrap_or_default() {
+                set(&session, &name, &value).await?;
+            }
+            Ok(session)
+        })?;
         Ok(Self { session })
     }
 
@@ -201,6 +202,22 @@ impl Engine {
             self.session.with_tables(given)
         })
     }
+}
+
+/// Makes a setting by SQL, which knows names and values.
+///
+/// # Errors
+/// Where there is no such setting, or it does not take the value.
+async fn set(session: &Session, name: &str, value: &str) -> posixlake::Result<()> {
+    let spelled = |sign: char| sign.is_ascii_alphanumeric() || "_.".contains(sign);
+    if name.is_empty() || !name.chars().all(spelled) {
+        return Err(Error::invalid(format!(
+            "settings: {name:?} is not the name of a setting, such as datafusion.execution.batch_size"
+        )));
+    }
+    let statement = format!("SET {name} = '{}'", value.replace('\'', "''"));
+    session.sql(&statement).await?.collect().await?;
+    Ok(())
 }
 
 /// Whether the text is one statement that only reads.

@@ -7,6 +7,7 @@
 mod audit;
 mod change;
 mod guard;
+mod lent;
 mod login;
 mod password;
 mod place;
@@ -28,6 +29,7 @@ use crate::log::Snapshot;
 use crate::store::{Stores, folder_url};
 pub(crate) use audit::{Audit, AuditPlanner, Ticket, audit_table};
 pub(crate) use guard::Guarded;
+use lent::Lent;
 pub use login::Door;
 pub(crate) use login::{Credentials, Proof};
 pub(crate) use password::hash;
@@ -62,6 +64,7 @@ pub(crate) struct Access {
     looked: Mutex<Option<Instant>>,
     users: Option<SnapshotCache>,
     audit: Audit,
+    lent: Lent,
 }
 
 #[derive(Debug)]
@@ -105,6 +108,7 @@ impl Access {
             home,
             state: RwLock::new(Arc::new(State::Off)),
             looked: Mutex::default(),
+            lent: Lent::default(),
         };
         access.log_in(credentials).await?;
         Ok(Arc::new(access))
@@ -121,6 +125,11 @@ impl Access {
 
     pub(crate) fn home(&self) -> Option<&Home> {
         self.home.as_ref()
+    }
+
+    /// The folders whose files the session may read, whatever its user may.
+    pub(crate) fn lent(&self) -> &Lent {
+        &self.lent
     }
 
     /// The session's user.
@@ -239,6 +248,7 @@ impl Access {
                 (who.rights.on_schema(schema), *wanted, on)
             }
             Touch::Files(_) if self.is_internal(touch) => return Err(own_folder()),
+            Touch::Files(path) if self.lent.holds(path) => return Ok(()),
             Touch::Files(path) => return outside(who, path),
             Touch::Users if who.rights.admin() => return Ok(()),
             Touch::Users => {

@@ -248,6 +248,7 @@ fn health(arguments: &HealthArguments) -> Result<(), ExitCode> {
         .chain([format!("--lake={}", arguments.lake)]);
     let mut as_given = Arguments::parse_from(words);
     as_given.format = arguments.format;
+    as_given.login = arguments.login.clone();
     start_log(LogFormat::Text);
     let mut shell = open(&as_given, &as_given.lake()).map_err(|(error, code)| {
         let of_kind = mount::report(&error);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use datafusion_cli::print_format::PrintFormat;
 
+use super::login::LoginArguments;
 use super::mount::servers;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,6 +27,9 @@ pub(crate) struct HealthArguments {
     /// A setting of the store, such as aws_region=eu-central-1; may be repeated
     #[arg(long = "option", value_name = "KEY=VALUE", value_parser = super::arguments::parse_option)]
     pub(crate) options: Vec<(String, String)>,
+
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
 }
 
 /// `posixlake metrics`.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
-use posixlake_nfs::lake::{At, DataFile, Kind, Lake, LakeError, Result, Rows, Statement, TableName, Version};
-use posixlake_sql::quote_identifier;
+use posixlake_nfs::lake::{At, Change, DataFile, Kind, Lake, LakeError, Result, Rows, Statement, TableName, Version};
+use posixlake_sql::{Privilege, quote_identifier};
 
 use crate::error::{Error, ErrorKind};
 use crate::session::{Author, Session, TableVersion};
@@ -69,6 +69,14 @@ fn refused(error: Error) -> LakeError {
     }
 }
 
+fn privilege(change: Change) -> Privilege {
+    match change {
+        Change::Insert => Privilege::Insert,
+        Change::Update => Privilege::Update,
+        Change::Delete => Privilege::Delete,
+    }
+}
+
 fn shown(name: &TableName, version: TableVersion) -> Version {
     let files = version.files.into_iter().map(|file| DataFile {
         path: file.path,
@@ -111,6 +119,12 @@ impl Lake for SessionLake {
             .collect();
         *self.tables.lock() = Some((Instant::now(), tables.clone()));
         Ok(tables)
+    }
+
+    async fn check(&self, table: &TableName, changes: &[Change]) -> Result<()> {
+        let privileges: Vec<Privilege> = changes.iter().map(|change| privilege(*change)).collect();
+        let (schema, name) = (table.schema.as_deref(), table.table.as_str());
+        self.session.check_any(schema, name, &privileges).await.map_err(refused)
     }
 
     async fn version(&self, table: &TableName, at: &At) -> Result<Arc<Version>> {

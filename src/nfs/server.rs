@@ -138,7 +138,11 @@ pub(super) async fn open(
     let folder = |folder: &PathBuf, error: std::io::Error| {
         Error::new(crate::ErrorKind::Storage, format!("{}: {error}", folder.display()))
     };
-    std::fs::create_dir_all(&state).map_err(|error| folder(&state, error))?;
+    let mut options = Options::new(state.clone());
+    let edits = options.edits();
+    std::fs::create_dir_all(&edits).map_err(|error| folder(&edits, error))?;
+    // Statements read the rows of an edit from there, whoever's they are.
+    session.lend(&edits)?;
     let render_options = render::Options {
         disk: serving.cache_bytes,
         ..render::Options::default()
@@ -153,7 +157,6 @@ pub(super) async fn open(
     };
     owner.uid = uid.unwrap_or(owner.uid);
     let scratch = Scratch::open(scratch_root.clone(), owner.clone()).map_err(|error| folder(&scratch_root, error))?;
-    let mut options = Options::new(state.clone());
     (options.uid, options.gid) = (owner.uid, owner.gid);
     options.read_only = serving.read_only;
     (options.silence, options.grace) = (serving.silence, serving.grace);

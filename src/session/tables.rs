@@ -1,6 +1,7 @@
 //! What a front door that shows tables as files needs to know of them, beside what SQL answers.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -119,6 +120,32 @@ impl Session {
             name: name.to_string(),
             url: self.lake.locate(schema, name)?,
         })
+    }
+
+    /// Lets statements read the files of a local folder, whatever the user may read.
+    ///
+    /// # Errors
+    /// Where there can be no such folder.
+    pub(crate) fn lend(&self, folder: &Path) -> Result<()> {
+        self.lake.access().lent().add(folder)
+    }
+
+    /// Whether the user has one of some privileges on a table.
+    ///
+    /// # Errors
+    /// The refusal of the last, where the user has none.
+    pub(crate) async fn check_any(&self, schema: Option<&str>, name: &str, privileges: &[Privilege]) -> Result<()> {
+        let access = self.lake.access();
+        access.refresh().await;
+        let url = self.table_id(schema, name)?.url;
+        let mut outcome = Ok(());
+        for privilege in privileges {
+            outcome = access.check(&[Touch::Table(url.clone(), *privilege)]);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     /// A table's id and the number of its latest version.

@@ -1,6 +1,7 @@
 """The server is stopped at every step of an edit that outlasts it, and started again: the edit is there once, or was refused."""
 
 import textwrap
+import time
 
 import pytest
 from mounted import OTHER, PORT, Mounted
@@ -108,20 +109,21 @@ def test_the_server_outlives_its_clients(lake):
     assert lake.cat("t/data.csv") == "a,s\n1,one\n3,three\n"
 
 
-def test_an_edit_larger_than_the_memory_of_its_client(short_guest, program):
+def test_an_edit_larger_than_its_client_may_hold_back(frugal_guest, program):
     """The client writes back, in pieces and with COMMITs, while the file is still being written: one version, and none of it seen before."""
-    lake = Mounted(short_guest, short_guest.folder / "lakes" / "large", program, "lookupcache=none,write=wait")
+    lake = Mounted(frugal_guest, frugal_guest.folder / "lakes" / "large", program, "lookupcache=none")
     lake.sql("CREATE TABLE t (n INT, s STRING)")
     lake.sql("INSERT INTO t VALUES (0, 'before')")
-    rows = 1_500_000
+    rows = 400_000
     lines = f'BEGIN {{ print "n,s"; for (n = 0; n < {rows}; n++) print n ",a row that takes some room and is " n }}'
     writer = lake.guest.start(f"cd {lake.at}; exec awk '{lines}' > t/data.csv")
     counts = set()
-    while writer.running():
+    end = time.monotonic() + 180
+    while writer.running() and time.monotonic() < end:
         counts.add(int(lake.sql("SELECT count(*) FROM t")[0][0]))
-    writer.wait(300).check()
-    lake.until(lambda: lake.sql("SELECT count(*), sum(n) FROM t") == [[str(rows), str(rows * (rows - 1) // 2)]], 60)
+    writer.wait(1).check()
+    lake.until(lambda: lake.sql("SELECT count(*), sum(n) FROM t") == [[str(rows), str(rows * (rows - 1) // 2)]], 120)
     assert counts <= {1, rows}
     assert lake.version("t") == 2
-    assert int(lake.out("stat -c %s t/data.csv")) > 60_000_000
+    assert int(lake.out("stat -c %s t/data.csv")) > 16_000_000
     lake.close()

@@ -246,6 +246,10 @@ def test_settings(folder):
     ctx = posixlake.connect(folder, settings={"datafusion.execution.target_partitions": "1"}, memory_limit=1 << 26)
     shown = ctx.sql("SHOW datafusion.execution.target_partitions").to_pydict()
     assert shown["value"] == ["1"]
+    for wrong in ({"datafusion.execution.target_partition": "1"}, {"datafusion.execution.target_partitions": "many"}, {"a b": "1"}, {"": "1"}):
+        with pytest.raises(posixlake.PosixLakeError) as error:
+            posixlake.connect(folder, settings=wrong)
+        assert next(iter(wrong)) in str(error.value)
 
 
 def test_a_lake_without_a_place(folder):

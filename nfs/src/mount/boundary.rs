@@ -64,12 +64,15 @@ const PAGE: u64 = 4096;
 pub(crate) async fn watch(mount: Weak<Mount>) {
     let mut swept = Instant::now();
     loop {
+        let asleep = Instant::now();
         tokio::time::sleep(WATCH).await;
         let Some(mount) = mount.upgrade() else { return };
         if *mount.ended.borrow() {
             return;
         }
-        mount.clone().look_at_silence().await;
+        // A machine that is out of breath, or was suspended, hears nobody.
+        let late = asleep.elapsed().saturating_sub(WATCH);
+        mount.clone().look_at_silence(late).await;
         if swept.elapsed() >= SWEEP {
             swept = Instant::now();
             if let Err(status) = mount.scratch.expire().await {
@@ -90,10 +93,12 @@ impl Mount {
             self.refuse(table, &session, &refusal).await;
             return Outcome::Refused(refusal);
         }
-        match outcome {
-            Ok(true) => Outcome::Settled,
-            _ => Outcome::Kept,
+        if let Ok(true) = outcome {
+            return Outcome::Settled;
         }
+        // Looking may take long, and the client waits for its answer meanwhile.
+        shared.lock().await.hear();
+        Outcome::Kept
     }
 
     /// Whether the edit is settled.
@@ -154,7 +159,8 @@ impl Mount {
         }
         let csv = session.text.format == Format::Csv;
         let file = self
-            .sessions_folder()
+            .options
+            .edits()
             .join(format!("{}-append.{}", session.id, if csv { "csv" } else { "jsonl" }));
         session.copy(start, session.size, &file).await?;
         let path = file.clone();
@@ -233,7 +239,7 @@ impl Mount {
         session: tokio::sync::MutexGuard<'_, Session>,
         moment: Moment,
     ) -> Result<bool, Refusal> {
-        let file = self.sessions_folder().join(format!("{}-whole", session.id));
+        let file = self.options.edits().join(format!("{}-whole", session.id));
         let part = changed_part(&session).await?;
         let bytes = part.as_ref().map_or(0..session.size, |part| part.bytes.clone());
         session.copy(bytes.start, bytes.end, &file).await?;
@@ -399,11 +405,12 @@ impl Mount {
         session.remove();
     }
 
-    async fn look_at_silence(self: Arc<Self>) {
+    async fn look_at_silence(self: Arc<Self>, late: Duration) {
         for table in self.all_tables() {
             let sessions: Vec<Shared> = table.state.lock().sessions.values().cloned().collect();
             for shared in sessions {
-                let Ok(session) = shared.try_lock() else { continue };
+                let Ok(mut session) = shared.try_lock() else { continue };
+                session.excuse(late);
                 let silent = session.silent_for();
                 let due = if session.replaced {
                     silent >= self.options.silence

@@ -13,7 +13,7 @@ use super::refusal::{io_status, status};
 use super::session::{Removal, Session, write_durably};
 use super::table::{Client, Detached, Loss, Table};
 use crate::file_system::{Handle, Status};
-use crate::lake::Author;
+use crate::lake::{Author, Change};
 use crate::render::Format;
 
 impl Mount {
@@ -34,6 +34,9 @@ impl Mount {
             .latest(self.lake.as_ref())
             .await
             .map_err(|error| status(error.kind))?;
+        if loss == Loss::Removed {
+            self.check(table, &[Change::Delete]).await?;
+        }
         let id = table.text(&base, format);
         let own = table.state.lock().sessions.get(&(id, client.clone())).cloned();
         if let Some(shared) = own {
@@ -54,7 +57,7 @@ impl Mount {
             author: author.client.clone(),
         };
         if loss == Loss::Removed {
-            let (folder, name) = (self.sessions_folder(), removal_name(table));
+            let (folder, name) = (self.options.edits(), removal_name(table));
             let bytes = serde_json::to_vec(&removal).map_err(|_| Status::NFS3ERR_SERVERFAULT)?;
             super::session::blocking(move || write_durably(&folder, &name, &bytes))
                 .await
@@ -133,7 +136,7 @@ impl Mount {
             .await
             .map_err(|error| status(error.kind))?;
         let mut session = Session::new(
-            &self.sessions_folder(),
+            &self.options.edits(),
             id,
             client.clone(),
             author.clone(),
@@ -145,7 +148,7 @@ impl Mount {
         session.verifier = verifier;
         session.sync().await.map_err(|error| io_status(&error))?;
         // From here on the text that comes is what counts, also after a crash.
-        let _ = std::fs::remove_file(self.sessions_folder().join(removal_name(table)));
+        let _ = std::fs::remove_file(self.options.edits().join(removal_name(table)));
         let mut state = table.state.lock();
         state.touch();
         state
@@ -194,7 +197,7 @@ impl Mount {
     /// Empties the table whose rows were removed.
     pub(crate) async fn apply_removal(&self, table: &Arc<Table>, detached: &Detached) {
         let outcome = self.empty(table, &detached.base, &once(&detached.author)).await;
-        let _ = std::fs::remove_file(self.sessions_folder().join(removal_name(table)));
+        let _ = std::fs::remove_file(self.options.edits().join(removal_name(table)));
         let mut state = table.state.lock();
         if let Err(refusal) = outcome {
             tracing::warn!(table = %table.name.table, "rm refused: {}", refusal.reason);

@@ -181,7 +181,7 @@ impl Mount {
             None => text.rendering.header().len() as u64..text.rendering.size(),
         };
         let options = diff::Options {
-            folder: self.sessions_folder(),
+            folder: self.options.edits(),
             base_size: Some(bytes.end - bytes.start),
             ..diff::Options::default()
         };
@@ -404,7 +404,8 @@ impl Mount {
 
     pub(super) fn edit_file(&self, format: Format) -> PathBuf {
         let extension = if format == Format::Csv { "csv" } else { "jsonl" };
-        self.sessions_folder()
+        self.options
+            .edits()
             .join(format!("edit-{}.{extension}", Uuid::new_v4()))
     }
 

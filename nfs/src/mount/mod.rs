@@ -71,6 +71,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// The folder of edits: statements read their rows from files in it.
+    #[must_use]
+    pub fn edits(&self) -> PathBuf {
+        self.state.join("sessions")
+    }
+
     /// The defaults, with state in `state`.
     pub fn new(state: PathBuf) -> Self {
         Self {
@@ -191,9 +197,5 @@ impl Mount {
     /// Where the text of a table's last refused edit is kept.
     fn rejected_path(&self, table: &Table) -> PathBuf {
         self.options.state.join("rejected").join(format!("{:016x}", table.id))
-    }
-
-    fn sessions_folder(&self) -> PathBuf {
-        self.options.state.join("sessions")
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn keys(state: &Path) -> io::Result<(u64, [u8; 8])> {
 impl Mount {
     /// Goes on with what a crash interrupted: texts that are whole become statements, unless they did so before; others are kept beside their table.
     pub(crate) async fn recover(&self) {
-        let folder = self.sessions_folder();
+        let folder = self.options.edits();
         let Ok(entries) = std::fs::read_dir(&folder) else {
             return;
         };
@@ -83,7 +83,7 @@ impl Mount {
             schema: journal.schema.clone(),
             table: journal.table.clone(),
         };
-        let spool = self.sessions_folder().join(format!("{}.data", journal.id));
+        let spool = self.options.edits().join(format!("{}.data", journal.id));
         let id = journal.id;
         match self.reopened(journal, &name).await {
             Ok((text, client, session)) => {
@@ -124,7 +124,7 @@ impl Mount {
         let text = table.text(&latest, format);
         let client = Client(journal.client.clone());
         let session =
-            Session::reopen(&self.sessions_folder(), journal, text, base, rendering).map_err(super::session::disk)?;
+            Session::reopen(&self.options.edits(), journal, text, base, rendering).map_err(super::session::disk)?;
         Ok((text, client, session))
     }
 

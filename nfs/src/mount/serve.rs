@@ -16,13 +16,13 @@ use super::boundary::Moment;
 use super::content::Content;
 use super::folders::{is_folder, is_writable};
 use super::handle::{Node, TextId};
-use super::refusal::io_status;
+use super::refusal::{io_status, status};
 use super::session::Session;
 use super::table::{Client, Table};
 use crate::file_system::{
     Caller, Effect, FileSystem, Handle, Limits, Listing, Object, ReadPart, Space, Status, Written,
 };
-use crate::lake::Author;
+use crate::lake::{Author, Change};
 use crate::scratch::{Folder, Found, Id, granted};
 
 pub(crate) fn author(caller: &Caller) -> Author {
@@ -55,9 +55,11 @@ impl Mount {
             Content::Rows(version, rendering) => (version, rendering, false),
             Content::Blank(version, rendering) => (version, rendering, true),
         };
+        self.check(&table, &[Change::Insert, Change::Update, Change::Delete])
+            .await?;
         let header = rendering.header().clone();
         let session = Session::new(
-            &self.sessions_folder(),
+            &self.options.edits(),
             *id,
             client.clone(),
             author(caller),
@@ -102,6 +104,15 @@ impl Mount {
             count,
             committed: stable_how::FILE_SYNC,
         })
+    }
+
+    /// Whether the caller's user may make one of the changes.
+    ///
+    /// # Errors
+    /// `NFS3ERR_ACCES`, at the call that begins what could not end well.
+    pub(crate) async fn check(&self, table: &Table, changes: &[Change]) -> Result<(), Status> {
+        let may = self.lake.check(&table.name, changes).await;
+        may.map_err(|error| status(error.kind))
     }
 
     pub(crate) async fn resize_text(&self, caller: &Caller, id: &TextId, size: u64) -> Result<(), Status> {

@@ -40,7 +40,8 @@ pub(crate) struct Session {
     pub(crate) applied: u64,
     /// Grows with each write.
     pub(crate) writes: u64,
-    pub(crate) changed: Instant,
+    /// When the client was last answered about it.
+    heard: Instant,
     pub(crate) time: SystemTime,
     /// Answered with success, and applied when the client has been silent for a while.
     pub(crate) accepted: bool,
@@ -105,7 +106,7 @@ impl Session {
             written: Ranges::default(),
             applied: 0,
             writes: 0,
-            changed: Instant::now(),
+            heard: Instant::now(),
             time: SystemTime::now(),
             accepted: false,
             statements: 0,
@@ -146,7 +147,7 @@ impl Session {
             written: journal.written,
             applied: journal.applied,
             writes: 1,
-            changed: Instant::now(),
+            heard: Instant::now(),
             time: SystemTime::now(),
             accepted: true,
             statements: journal.statements,
@@ -181,8 +182,19 @@ impl Session {
         !self.replaced && self.written.is_empty() && self.size == self.rendering.size()
     }
 
+    /// How long the client has been silent.
     pub(crate) fn silent_for(&self) -> Duration {
-        self.changed.elapsed()
+        self.heard.elapsed()
+    }
+
+    /// The client was answered: until then it could not say more.
+    pub(crate) fn hear(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// Leaves time out of the client's silence in which nobody could be heard.
+    pub(crate) fn excuse(&mut self, time: Duration) {
+        self.heard = Instant::now().min(self.heard + time);
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -212,7 +224,7 @@ impl Session {
     fn touch(&mut self) {
         self.writes += 1;
         self.accepted = false;
-        self.changed = Instant::now();
+        self.hear();
         self.time = SystemTime::now().max(self.time + Duration::from_nanos(1));
     }
 

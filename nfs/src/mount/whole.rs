@@ -1,5 +1,6 @@
 //! Tables as wholes: made from a file in a new folder, replaced by a file that is moved onto their rows, renamed, dropped.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::boundary::{Moment, once};
@@ -98,7 +99,7 @@ impl Mount {
                 for shared in sessions {
                     self.end(table, &shared).await;
                 }
-                let _ = std::fs::remove_file(self.sessions_folder().join(super::detach::removal_name(table)));
+                let _ = std::fs::remove_file(self.options.edits().join(super::detach::removal_name(table)));
                 Ok(())
             }
             Err(refusal) => {
@@ -180,16 +181,20 @@ impl Mount {
         format: Format,
         id: Id,
         folder: Id,
-        path: &std::path::Path,
+        path: &Path,
     ) -> Result<(), Status> {
         let by = once(&author(caller));
-        // The reader takes the format from what it is told, and the file where it is: no copy.
-        let sql = statement::create(name, format, path);
-        let rows = match self.run(&sql, &by).await {
+        // Under another name, no copy: statements for users read no other files than edits.
+        let edit = self.edit_file(format);
+        link_file(path, &edit).map_err(|error| io_status(&error))?;
+        let sql = statement::create(name, format, &edit);
+        let outcome = self.run(&sql, &by).await;
+        let _ = std::fs::remove_file(&edit);
+        let rows = match outcome {
             Ok(rows) => rows,
             Err(error) if error.kind == crate::lake::Kind::AlreadyExists => return Ok(()),
             Err(error) => {
-                let reason = super::refusal::explained(&error.message, path, Some);
+                let reason = super::refusal::explained(&error.message, &edit, Some);
                 tracing::warn!(table = %name.table, client = %by.author.client, "table not made: {reason}");
                 let note = self.options.state.join(format!("note-{}", uuid::Uuid::new_v4()));
                 if std::fs::write(&note, format!("{reason}\n")).is_ok() {
@@ -324,4 +329,17 @@ impl Mount {
         }
         Ok(())
     }
+}
+
+/// Gives a file another name; what is no file, a symbolic link above all, gets none.
+///
+/// # Errors
+/// As the disk's.
+fn link_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::hard_link(from, to)?;
+    if std::fs::symlink_metadata(to)?.is_file() {
+        return Ok(());
+    }
+    std::fs::remove_file(to)?;
+    Err(std::io::ErrorKind::InvalidInput.into())
 }

@@ -15,7 +15,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
 
-use crate::lake::{At, DataFile, Kind, Lake, LakeError, Result, Rows, Statement, TableName, Version};
+use crate::lake::{At, Change, DataFile, Kind, Lake, LakeError, Result, Rows, Statement, TableName, Version};
 
 #[derive(Default)]
 pub(super) struct FakeLake {
@@ -111,6 +111,10 @@ fn unsupported<T>() -> Result<T> {
 impl Lake for FakeLake {
     async fn tables(&self) -> Result<Vec<TableName>> {
         unsupported()
+    }
+
+    async fn check(&self, _: &TableName, _: &[Change]) -> Result<()> {
+        Ok(())
     }
 
     async fn version(&self, _: &TableName, _: &At) -> Result<Arc<Version>> {
