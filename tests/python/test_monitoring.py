@@ -59,6 +59,17 @@ def test_health_names_what_is_wrong(lake):
     assert [row["check"] for row in rows] == ["table s.bad"]
 
 
+def test_health_of_a_lake_with_users(lake, tmp_path):
+    lake.sql("CREATE TABLE good (id INT)", "CREATE USER ana PASSWORD 'ana-secret'")
+    command = [os.environ["POSIXLAKE_BIN"], "health", str(lake.folder), "--format", "csv"]
+    nobody = subprocess.run(command, capture_output=True, text=True)
+    assert nobody.returncode == 8 and "good" not in nobody.stdout, nobody
+    password = tmp_path / "password"
+    password.write_text("ana-secret\n")
+    admin = subprocess.run([*command, "--user", "ana", "--password-file", str(password)], capture_output=True, text=True)
+    assert admin.returncode == 0 and "table good,ok" in admin.stdout, admin
+
+
 class Server:
     """`serve nfs` with an address for monitoring."""
 

@@ -114,7 +114,7 @@ def test_merge_by_another_column_touches_only_matched_rows(people, rows):
     [
         ('[{"id": 1, "_op": "update"}]', "_op is 'update'"),
         ('[{"name": "x", "_op": "DELETE"}]', "no 'id'"),
-        ('[{"id": 1, "name": "a", "_op": "UPDATE"}, {"id": 1, "name": "b", "_op": "UPDATE"}]', ""),
+        ('[{"id": 1, "name": "a", "_op": "UPDATE"}, {"id": 1, "name": "b", "_op": "UPDATE"}]', "id = 1"),
         ('{"id": 1}', "array"),
     ],
 )
