@@ -97,7 +97,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         lake = posixlake.connect(folder)
         lake.sql(
-            "CREATE TABLE t AS SELECT value AS id, 'name ' || value % 1000 AS name, value * 0.5 AS v "
+            "CREATE TABLE t AS SELECT value AS id, 'name ' || (value % 1000) AS name, value * 0.5 AS v "
             f"FROM generate_series(1, {options.rows})"
         )
         table = deltalake.DeltaTable(folder + "/t")
