@@ -12,6 +12,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -28,7 +29,7 @@ use crate::plan::{Planner, PreparedStatements, Relations};
 use crate::store::{Stores, folder_url};
 use crate::table::ScanCodec;
 pub(crate) use memory::BalancedPool;
-use memory::ExchangesPass;
+use memory::{ExchangesPass, merge_fan_in};
 pub(crate) use tables::TableVersion;
 
 /// What a session is opened with.
@@ -119,6 +120,10 @@ impl SessionBuilder {
             runtime = runtime.with_memory_pool(Arc::new(BalancedPool::new(bytes)));
         }
         runtime.memory_pool = runtime.memory_pool.map(|pool| Arc::new(ExchangesPass(pool)) as _);
+        let runtime = runtime.build_arc()?;
+        if let MemoryLimit::Finite(bytes) = runtime.memory_pool.memory_limit() {
+            runtime.disk_manager.set_max_spill_merge_fan_in(merge_fan_in(bytes));
+        }
         let mut config = self
             .config
             .unwrap_or_default()
@@ -130,7 +135,7 @@ impl SessionBuilder {
         }
         let state = SessionStateBuilder::new()
             .with_config(config)
-            .with_runtime_env(runtime.build_arc()?)
+            .with_runtime_env(runtime)
             .with_default_features()
             .with_query_planner(Arc::new(AuditPlanner::new(Arc::new(MonitorPlanner))))
             .build();

@@ -21,6 +21,14 @@ pub(crate) struct BalancedPool {
     held: Mutex<Held>,
 }
 
+/// How many spilled files a sort merges at once in a pool of so many bytes.
+///
+/// A merge takes as many as it gets memory for, and holds two batches of each, of some 1.5 MB where rows are wide and batches
+/// small. A join sorts four inputs on two cores, and the merges of those that are done must leave half of the pool to the others.
+pub(crate) fn merge_fan_in(pool: usize) -> usize {
+    (pool / (24 << 20)).max(4)
+}
+
 #[derive(Debug, Default)]
 struct Held {
     spillers: usize,
