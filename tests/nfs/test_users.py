@@ -40,10 +40,12 @@ def shared(large_guest, program, monkeypatch, request):
     lake = Mounted(large_guest, folder, program)
     lake.sql("CREATE TABLE t AS SELECT 1 AS a, 'one' AS s")
     lake.sql("CREATE TABLE other AS SELECT 7 AS a")
-    for statement in USERS:
+    admin, *others = USERS
+    lake.sql(admin)
+    monkeypatch.setenv("POSIXLAKE_USER", "ana")
+    monkeypatch.setenv("POSIXLAKE_PASSWORD", "ana-secret")
+    for statement in others:
         lake.sql(statement)
-        monkeypatch.setenv("POSIXLAKE_USER", "ana")
-        monkeypatch.setenv("POSIXLAKE_PASSWORD", "ana-secret")
     lake.guest.unmount(lake.at)
     lake.kill()
     lake.arguments = f"{PATIENCE} --as ana --password-file {folder / 'password'} --uid-map {folder / 'users'}"
