@@ -60,13 +60,23 @@ def program() -> str:
     return os.environ["POSIXLAKE_BIN"]
 
 
+def served(guest: Guest, request: pytest.FixtureRequest, *more: str) -> Iterator[Mounted]:
+    name = "".join(sign if sign.isalnum() else "-" for sign in request.node.name)[:60]
+    mounted = Mounted(guest, guest.folder / "lakes" / name, os.environ["POSIXLAKE_BIN"], *more)
+    yield mounted
+    mounted.close()
+
+
 @pytest.fixture
 def lake(large_guest: Guest, request: pytest.FixtureRequest) -> Iterator[Mounted]:
     """An empty lake, served and mounted."""
-    name = "".join(sign if sign.isalnum() else "-" for sign in request.node.name)[:60]
-    mounted = Mounted(large_guest, large_guest.folder / "lakes" / name, os.environ["POSIXLAKE_BIN"])
-    yield mounted
-    mounted.close()
+    yield from served(large_guest, request)
+
+
+@pytest.fixture
+def frugal_lake(frugal_guest: Guest, request: pytest.FixtureRequest) -> Iterator[Mounted]:
+    """The same for a client that writes when it likes; `parametrize` with `indirect` gives the server other arguments."""
+    yield from served(frugal_guest, request, "lookupcache=none", getattr(request, "param", "--silence 4"))
 
 
 @pytest.fixture

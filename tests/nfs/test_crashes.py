@@ -4,7 +4,7 @@ import textwrap
 import time
 
 import pytest
-from mounted import OTHER, PORT, Mounted
+from mounted import OTHER, PORT
 
 APPEND = "echo {n},new >> t/data.csv"
 REWRITE = "grep -v '^{gone},' t/data.csv > /tmp/w.csv; echo {n},new >> /tmp/w.csv; cat /tmp/w.csv > t/data.csv"
@@ -109,9 +109,10 @@ def test_the_server_outlives_its_clients(lake):
     assert lake.cat("t/data.csv") == "a,s\n1,one\n3,three\n"
 
 
-def test_an_edit_larger_than_its_client_may_hold_back(frugal_guest, program):
+@pytest.mark.parametrize("frugal_lake", ["--silence 60"], indirect=True)
+def test_an_edit_larger_than_its_client_may_hold_back(frugal_lake):
     """The client writes back, in pieces and with COMMITs, while the file is still being written: one version, and none of it seen before."""
-    lake = Mounted(frugal_guest, frugal_guest.folder / "lakes" / "large", program, "lookupcache=none")
+    lake = frugal_lake
     lake.sql("CREATE TABLE t (n INT, s STRING)")
     lake.sql("INSERT INTO t VALUES (0, 'before')")
     rows = 400_000
@@ -121,9 +122,84 @@ def test_an_edit_larger_than_its_client_may_hold_back(frugal_guest, program):
     end = time.monotonic() + 180
     while writer.running() and time.monotonic() < end:
         counts.add(int(lake.sql("SELECT count(*) FROM t")[0][0]))
+        time.sleep(0.5)
     writer.wait(1).check()
     lake.until(lambda: lake.sql("SELECT count(*), sum(n) FROM t") == [[str(rows), str(rows * (rows - 1) // 2)]], 120)
     assert counts <= {1, rows}
     assert lake.version("t") == 2
     assert int(lake.out("stat -c %s t/data.csv")) > 16_000_000
-    lake.close()
+
+
+ONE_DURING_THE_OTHER = """
+import os, threading, time
+file = os.open("{at}/t/data.csv", os.O_WRONLY | os.O_TRUNC)
+os.write(file, b"n,s\\n0,before\\n1,one\\n")
+first = threading.Thread(target=os.fsync, args=(file,))
+first.start()
+time.sleep(1.5)
+os.write(file, b"2,two\\n")
+os.fsync(file)
+first.join()
+"""
+
+
+def test_a_write_that_comes_while_the_text_is_committed(frugal_lake):
+    """It waits for the commit, and is not lost with the text that it was meant for."""
+    lake = frugal_lake
+    lake.sql("CREATE TABLE t (n INT, s STRING)")
+    lake.sql("INSERT INTO t VALUES (0, 'before')")
+    lake.kill()
+    lake.start({"POSIXLAKE_FAILPOINT": "put.commit.staged=sleep(4000)"})
+    lake.write("/tmp/during.py", ONE_DURING_THE_OTHER.format(at=lake.at))
+    lake.guest.run("python3 /tmp/during.py")
+    lake.until(lambda: lake.sql("SELECT * FROM t ORDER BY n") == [["0", "before"], ["1", "one"], ["2", "two"]])
+    assert lake.version("t") == 3
+
+
+HELD_UP = """
+import os, pathlib, time
+go_on = pathlib.Path({go_on!r})
+text = b"n,s\\n" + b"".join(b"%d,a row that takes some room\\n" % n for n in range({rows}))
+cut = 4096 * 1000
+while text[cut - 1] == 10:
+    cut += 4096
+file = os.open("{at}/t/data.csv", os.O_WRONLY | os.O_TRUNC)
+os.write(file, text[:4096 * 500])
+os.fsync(file)
+os.write(file, text[4096 * 500 : cut])
+if {synced}:
+    os.fsync(file)
+print("half", flush=True)
+while not go_on.exists():
+    time.sleep(0.05)
+os.write(file, text[cut:])
+os.close(file)
+"""
+
+
+@pytest.mark.parametrize("held_up_by", ["itself", "a server that ends", "a server that is killed"])
+def test_a_writer_that_is_held_up_in_the_middle(frugal_lake, held_up_by):
+    """Half a file is not taken for a whole one, and its writer goes on with it where the server was started again."""
+    lake = frugal_lake
+    lake.sql("CREATE TABLE t (n INT, s STRING)")
+    lake.sql("INSERT INTO t VALUES (0, 'before')")
+    lake.cat("t/data.csv")
+    go_on, rows = lake.guest.folder / "go-on", 200_000
+    go_on.unlink(missing_ok=True)
+    lake.write("/tmp/held-up.py", HELD_UP.format(go_on=str(go_on), rows=rows, at=lake.at, synced=held_up_by == "itself"))
+    writer = lake.guest.start("exec python3 /tmp/held-up.py")
+    writer.wait_for("half", 60)
+    if held_up_by == "a server that ends":
+        lake.stop()
+    elif held_up_by == "a server that is killed":
+        lake.kill()
+    if not lake.server:
+        lake.start()
+    # More than the silence after which a whole file is taken.
+    time.sleep(6)
+    assert lake.version("t") == 1
+    go_on.touch()
+    writer.wait().check()
+    lake.until(lambda: lake.version("t") == 2)
+    assert lake.sql("SELECT count(*), sum(n), count(DISTINCT s) FROM t") == [[str(rows), str(rows * (rows - 1) // 2), "1"]]
+    assert "pending" not in lake.out("ls -A t") and "rej" not in lake.out("ls -A t")

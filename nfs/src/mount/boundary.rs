@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use uuid::Uuid;
 
 use super::Mount;
@@ -17,7 +17,7 @@ use super::session::{Session, disk};
 use super::table::{Table, appends_to};
 use crate::failpoint;
 use crate::file_system::Status;
-use crate::render::{Format, Rendering};
+use crate::render::Format;
 
 /// Why a boundary is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,9 +57,6 @@ const COMPARED: u64 = 16 << 20;
 const WATCH: Duration = Duration::from_millis(200);
 /// How often scratch files that nobody uses are removed.
 const SWEEP: Duration = Duration::from_secs(600);
-/// Pages of clients' memory: a flush from the middle of a file ends at one.
-const PAGE: u64 = 4096;
-
 /// Looks after edits that end in silence, until the mount is gone.
 pub(crate) async fn watch(mount: Weak<Mount>) {
     let mut swept = Instant::now();
@@ -83,14 +80,17 @@ pub(crate) async fn watch(mount: Weak<Mount>) {
 }
 
 type Shared = Arc<AsyncMutex<Session>>;
+pub(crate) type Locked<'a> = MutexGuard<'a, Session>;
 
 impl Mount {
     /// Looks at a session where it may end.
     pub(crate) async fn boundary(&self, table: &Table, shared: &Shared, moment: Moment) -> Outcome {
         let outcome = self.look(table, shared, moment).await;
         if let Err(refusal) = outcome {
-            let session = shared.lock().await;
-            self.refuse(table, &session, &refusal).await;
+            let mut session = shared.lock().await;
+            if session.ended.is_none() {
+                self.refuse(table, &mut session, &refusal).await;
+            }
             return Outcome::Refused(refusal);
         }
         if let Ok(true) = outcome {
@@ -104,39 +104,37 @@ impl Mount {
     /// Whether the edit is settled.
     async fn look(&self, table: &Table, shared: &Shared, moment: Moment) -> Result<bool, Refusal> {
         let session = shared.lock().await;
+        if let Some(ended) = &session.ended {
+            return ended.clone().map(|()| true);
+        }
         if session.replaced {
-            return self.look_at_rewrite(table, shared, session, moment).await;
+            return self.look_at_rewrite(table, session, moment).await;
         }
         if session.is_idle() {
-            drop(session);
-            self.end(table, shared).await;
+            self.end(table, session);
             return Ok(true);
         }
         if session.first_difference().await?.is_none() {
-            return self.look_at_append(table, shared, session, moment).await;
+            return self.look_at_append(table, session, moment).await;
         }
         let (writes, silent) = (session.writes, session.silent_for());
         if moment == Moment::Perhaps && silent < self.options.settle {
             drop(session);
             tokio::time::sleep(self.options.settle).await;
             let session = shared.lock().await;
-            if session.writes != writes {
-                session.sync().await.map_err(disk)?;
-                return Ok(false);
+            if let Some(ended) = &session.ended {
+                return ended.clone().map(|()| true);
             }
-            return self.look_at_change(table, shared, session, moment).await;
+            if session.writes != writes {
+                return keep(&session).await;
+            }
+            return self.look_at_change(table, session, moment).await;
         }
-        self.look_at_change(table, shared, session, moment).await
+        self.look_at_change(table, session, moment).await
     }
 
     /// Text behind the end that the client knew: rows to add.
-    async fn look_at_append(
-        &self,
-        table: &Table,
-        shared: &Shared,
-        mut session: tokio::sync::MutexGuard<'_, Session>,
-        moment: Moment,
-    ) -> Result<bool, Refusal> {
+    async fn look_at_append(&self, table: &Table, mut session: Locked<'_>, moment: Moment) -> Result<bool, Refusal> {
         let start = session.told.max(session.applied);
         // Who writes further behind knew more of the file than it was told.
         let written = session
@@ -150,8 +148,7 @@ impl Mount {
             start
         };
         if session.size <= start {
-            drop(session);
-            self.end(table, shared).await;
+            self.end(table, session);
             return Ok(true);
         }
         if !session.is_whole_from(start) {
@@ -197,15 +194,13 @@ impl Mount {
         let _ = std::fs::remove_file(&file);
         let applied = outcome?;
         let end = start + whole;
-        let rendering = self.renderer.open(applied.version.clone(), session.text.format).await?;
+        // What was committed is never reported as failed: a text that cannot be shown is another than was written.
         let canonical = end == session.size
             && appends_to(&session.base, &applied.version)
-            && rendering.size() == end
-            && self.reads_alike(&session, &rendering, start, end).await?;
+            && self.reads_alike(&session, &applied, start, end).await.unwrap_or(false);
         if canonical {
             table.state.lock().tell(&session.text, &session.client, end);
-            drop(session);
-            self.end(table, shared).await;
+            self.end(table, session);
             return Ok(true);
         }
         // The client goes on with the bytes that it wrote; whoever opens the file sees how the table spells them.
@@ -217,13 +212,13 @@ impl Mount {
         Ok(true)
     }
 
-    async fn reads_alike(
-        &self,
-        session: &Session,
-        rendering: &Arc<Rendering>,
-        start: u64,
-        end: u64,
-    ) -> Result<bool, Refusal> {
+    /// Whether the table's text ends where the session's does, and says the same from `start` on.
+    async fn reads_alike(&self, session: &Session, applied: &Applied, start: u64, end: u64) -> Result<bool, Refusal> {
+        let version = applied.version.clone();
+        let rendering = self.renderer.open(version, session.text.format).await?;
+        if rendering.size() != end {
+            return Ok(false);
+        }
         if end - start > COMPARED {
             return Ok(true);
         }
@@ -231,14 +226,20 @@ impl Mount {
         Ok(session.read(start, length).await? == rendering.read(start, length).await?)
     }
 
+    /// A client's handle goes on with the version that its text has become.
+    async fn follow(&self, table: &Table, session: &Session, applied: &Applied) {
+        let (text, client, end) = (&session.text, &session.client, session.size);
+        let knows_end = self.reads_alike(session, applied, end, end).await.unwrap_or(false);
+        let mut state = table.state.lock();
+        state.follow(text, client, applied.version.number);
+        // Its next write may be on its way, before it was told anything.
+        if knows_end {
+            state.tell(text, client, end);
+        }
+    }
+
     /// Bytes changed in place.
-    async fn look_at_change(
-        &self,
-        table: &Table,
-        shared: &Shared,
-        session: tokio::sync::MutexGuard<'_, Session>,
-        moment: Moment,
-    ) -> Result<bool, Refusal> {
+    async fn look_at_change(&self, table: &Table, session: Locked<'_>, moment: Moment) -> Result<bool, Refusal> {
         let file = self.options.edits().join(format!("{}-whole", session.id));
         let part = changed_part(&session).await?;
         let bytes = part.as_ref().map_or(0..session.size, |part| part.bytes.clone());
@@ -264,37 +265,25 @@ impl Mount {
         .await;
         let _ = std::fs::remove_file(&file);
         let applied = outcome?;
-        table
-            .state
-            .lock()
-            .follow(&session.text, &session.client, applied.version.number);
-        drop(session);
-        self.end(table, shared).await;
+        self.follow(table, &session, &applied).await;
+        self.end(table, session);
         Ok(true)
     }
 
     /// A file that was truncated, or made anew.
-    async fn look_at_rewrite(
-        &self,
-        table: &Table,
-        shared: &Shared,
-        mut session: tokio::sync::MutexGuard<'_, Session>,
-        moment: Moment,
-    ) -> Result<bool, Refusal> {
+    async fn look_at_rewrite(&self, table: &Table, mut session: Locked<'_>, moment: Moment) -> Result<bool, Refusal> {
         if session.size == 0 {
             if moment == Moment::Perhaps || (moment == Moment::Done && session.silent_for() < self.options.silence) {
                 return keep(&session).await;
             }
             self.guard(&session, session.rendering.rows())?;
             let applied = self.empty(table, &session.base, &by(&session)).await?;
-            return self.replaced(table, shared, session, &applied).await;
+            return self.replaced(table, session, &applied).await;
         }
         if !session.is_whole_from(0) {
             return keep(&session).await;
         }
-        if moment == Moment::Perhaps
-            && (session.size.is_multiple_of(PAGE) || session.read(session.size - 1, 1).await? != "\n")
-        {
+        if moment == Moment::Perhaps && (session.ends_at_page() || !session.ends_line().await?) {
             return keep(&session).await;
         }
         let csv = session.text.format == Format::Csv;
@@ -317,19 +306,13 @@ impl Mount {
         }
         self.guard(&session, prepared.removed())?;
         let applied = self.apply(table, &prepared, &by(&session)).await?;
-        self.replaced(table, shared, session, &applied).await
+        self.replaced(table, session, &applied).await
     }
 
-    async fn replaced(
-        &self,
-        table: &Table,
-        shared: &Shared,
-        session: tokio::sync::MutexGuard<'_, Session>,
-        applied: &Applied,
-    ) -> Result<bool, Refusal> {
+    async fn replaced(&self, table: &Table, session: Locked<'_>, applied: &Applied) -> Result<bool, Refusal> {
+        self.follow(table, &session, applied).await;
         {
             let mut state = table.state.lock();
-            state.follow(&session.text, &session.client, applied.version.number);
             if state
                 .detached
                 .as_ref()
@@ -339,8 +322,7 @@ impl Mount {
                 state.turn();
             }
         }
-        drop(session);
-        self.end(table, shared).await;
+        self.end(table, session);
         Ok(true)
     }
 
@@ -361,21 +343,19 @@ impl Mount {
         })
     }
 
-    /// Forgets a session.
-    pub(crate) async fn end(&self, table: &Table, shared: &Shared) {
-        let session = shared.lock().await;
-        session.remove();
+    /// Ends a session. Its lock is held from the look at its text until here, so that no write comes between.
+    pub(crate) fn end(&self, table: &Table, mut session: Locked<'_>) {
+        if session.ended.is_some() {
+            return;
+        }
+        session.end(Ok(()));
         // What was committed is never reported as failed.
         let _ = failpoint::at("mount.edit.ended");
-        let mut state = table.state.lock();
-        let key = (session.text, session.client.clone());
-        if state.sessions.get(&key).is_some_and(|known| Arc::ptr_eq(known, shared)) {
-            state.sessions.remove(&key);
-        }
+        forget(table, &session);
     }
 
     /// Keeps what was refused, says why, and gives the rows another handle, so that the client's memory of the failure goes.
-    async fn refuse(&self, table: &Table, session: &Session, refusal: &Refusal) {
+    async fn refuse(&self, table: &Table, session: &mut Session, refusal: &Refusal) {
         let operation = if session.replaced { "rewrite" } else { "edit" };
         let path = self.rejected_path(table);
         let kept = async {
@@ -399,10 +379,9 @@ impl Mount {
             state.refuse(&session.author, operation, session.base.number, &refusal.reason);
             state.detached = None;
             state.turn();
-            let key = (session.text, session.client.clone());
-            state.sessions.remove(&key);
         }
-        session.remove();
+        session.end(Err(refusal.clone()));
+        forget(table, session);
     }
 
     async fn look_at_silence(self: Arc<Self>, late: Duration) {
@@ -411,25 +390,27 @@ impl Mount {
             for shared in sessions {
                 let Ok(mut session) = shared.try_lock() else { continue };
                 session.excuse(late);
-                let silent = session.silent_for();
-                let due = if session.replaced {
-                    silent >= self.options.silence
-                } else if session.applied > 0 && session.applied == session.size {
-                    // All of it is in the table; it is kept while the client may still hold the file open.
-                    silent >= Duration::from_secs(600)
-                } else if session.told <= session.size && session.written.within(0..session.told).next().is_none() {
-                    silent >= self.options.tail
-                } else {
-                    silent >= self.options.patience
-                };
+                let appended = session.told <= session.size && session.written.within(0..session.told).next().is_none();
                 let finished = session.applied > 0 && session.applied == session.size;
-                drop(session);
-                if !due {
+                let wait = if finished {
+                    // All of it is in the table; it is kept while the client may still hold the file open.
+                    Duration::from_secs(600)
+                } else if session.is_cut_off().await {
+                    self.options.patience
+                } else if session.replaced {
+                    self.options.silence
+                } else if appended {
+                    self.options.tail
+                } else {
+                    self.options.patience
+                };
+                if session.silent_for() < wait {
                     continue;
                 }
                 if finished {
-                    self.end(&table, &shared).await;
+                    self.end(&table, session);
                 } else {
+                    drop(session);
                     self.boundary(&table, &shared, Moment::Silence).await;
                 }
             }
@@ -443,12 +424,23 @@ impl Mount {
         for table in self.all_tables() {
             let sessions: Vec<Shared> = table.state.lock().sessions.values().cloned().collect();
             for shared in sessions {
-                self.boundary(&table, &shared, Moment::Silence).await;
+                let session = shared.lock().await;
+                if !session.is_cut_off().await {
+                    drop(session);
+                    self.boundary(&table, &shared, Moment::Silence).await;
+                } else if let Err(error) = session.sync().await {
+                    tracing::warn!(table = %table.name.table, "an edit under way is not kept: {error}");
+                }
             }
             self.look_at_detached(&table, true).await;
         }
         self.scratch.settle().await;
     }
+}
+
+fn forget(table: &Table, session: &Session) {
+    let key = (session.text, session.client.clone());
+    table.state.lock().sessions.remove(&key);
 }
 
 async fn keep(session: &Session) -> Result<bool, Refusal> {

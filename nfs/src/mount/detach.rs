@@ -42,7 +42,7 @@ impl Mount {
         if let Some(shared) = own {
             // What the client wrote before belongs to the rows that it takes away.
             self.boundary(table, &shared, Moment::Done).await;
-            self.end(table, &shared).await;
+            self.end(table, shared.lock().await);
         }
         let base = table
             .latest(self.lake.as_ref())
@@ -168,7 +168,7 @@ impl Mount {
             of_client.map(|(_, shared)| shared.clone()).collect()
         };
         for shared in sessions {
-            self.end(table, &shared).await;
+            self.end(table, shared.lock().await);
         }
     }
 

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Mount;
 use super::boundary::{Moment, Outcome};
 use super::edit::By;
-use super::handle::TextId;
+use super::handle::{TextId, text_id};
 use super::session::{Journal, Removal, Session};
 use super::statement;
 use super::table::{Client, Detached, Loss};
@@ -20,8 +20,8 @@ use crate::lake::{self, At, Author, TableName, Version};
 use crate::render::Format;
 use crate::scratch::Folder;
 
-/// The handles' key, made at the first start, and the write verifier: another one only after the machine was started anew, for only then can what the
-/// process handed to the kernel be lost.
+/// The handles' key, made at the first start, and the write verifier, another one at each start (RFC 1813, 3.3.7): which bytes of an edit were written is on
+/// disk when they were committed, so clients have to send again what was not.
 ///
 /// # Errors
 /// Where the folder cannot be used.
@@ -37,13 +37,13 @@ pub(crate) fn keys(state: &Path) -> io::Result<(u64, [u8; 8])> {
             bytes
         }
     };
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let verifier = xxh3_64(&[key.as_slice(), boot.trim().as_bytes()].concat());
+    let (verifier, _) = uuid::Uuid::new_v4().as_u64_pair();
     Ok((xxh3_64(&key), verifier.to_be_bytes()))
 }
 
 impl Mount {
-    /// Goes on with what a crash interrupted: texts that are whole become statements, unless they did so before; others are kept beside their table.
+    /// Goes on with what a crash interrupted: texts that are whole become statements, unless they did so before; texts whose client was in the middle of
+    /// writing wait for it; others are kept beside their table.
     pub(crate) async fn recover(&self) {
         let folder = self.options.edits();
         let Ok(entries) = std::fs::read_dir(&folder) else {
@@ -88,8 +88,13 @@ impl Mount {
         match self.reopened(journal, &name).await {
             Ok((text, client, session)) => {
                 let table = self.table_of(&name);
+                let cut_off = session.is_cut_off().await;
                 let shared = Arc::new(AsyncMutex::new(session));
                 table.state.lock().sessions.insert((text, client), shared.clone());
+                if cut_off {
+                    // Its client goes on with it when it finds the server again.
+                    return;
+                }
                 match self.boundary(&table, &shared, Moment::Silence).await {
                     Outcome::Settled => tracing::info!(table = %name.table, "an interrupted edit is applied"),
                     Outcome::Refused(refusal) => {
@@ -97,7 +102,7 @@ impl Mount {
                     }
                     Outcome::Kept => {
                         self.set_aside(&name, id, spool).await;
-                        self.end(&table, &shared).await;
+                        self.end(&table, shared.lock().await);
                     }
                 }
             }
@@ -119,9 +124,14 @@ impl Mount {
             });
         }
         let rendering = self.renderer.open(base.clone(), format).await?;
-        let table = self.table_of(name);
-        let latest = table.latest(self.lake.as_ref()).await?;
-        let text = table.text(&latest, format);
+        let (version, turn) = journal.line;
+        let text = TextId {
+            table: self.table_of(name).id,
+            incarnation: text_id(&base.id),
+            format,
+            version,
+            turn,
+        };
         let client = Client(journal.client.clone());
         let session =
             Session::reopen(&self.options.edits(), journal, text, base, rendering).map_err(super::session::disk)?;

@@ -8,7 +8,7 @@ use nfs3_types::nfs3::{
     ACCESS3_DELETE, ACCESS3_EXECUTE, ACCESS3_EXTEND, ACCESS3_LOOKUP, ACCESS3_MODIFY, ACCESS3_READ, Nfs3Option,
     createhow3, fattr3, nfstime3, sattr3, set_atime, set_mtime, stable_how,
 };
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::Mount;
 use super::attributes::before;
@@ -40,7 +40,7 @@ pub(crate) fn author(caller: &Caller) -> Author {
 
 impl Mount {
     /// The session of a client's edit, begun where there is none.
-    pub(crate) async fn session(
+    async fn session(
         &self,
         caller: &Caller,
         client: &Client,
@@ -80,6 +80,23 @@ impl Mount {
         Ok((table, shared))
     }
 
+    /// The session of a client's edit, locked: nothing that is done to it is lost.
+    async fn locked_session(
+        &self,
+        caller: &Caller,
+        client: &Client,
+        id: &TextId,
+    ) -> Result<(Arc<Table>, Arc<AsyncMutex<Session>>, OwnedMutexGuard<Session>), Status> {
+        loop {
+            let (table, shared) = self.session(caller, client, id).await?;
+            let session = shared.clone().lock_owned().await;
+            // It may have become a statement while this call waited for it.
+            if session.ended.is_none() {
+                return Ok((table, shared, session));
+            }
+        }
+    }
+
     async fn write_text(
         &self,
         caller: &Caller,
@@ -90,9 +107,9 @@ impl Mount {
     ) -> Result<Written, Status> {
         let client = Client::of(caller);
         let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let (table, shared) = self.session(caller, &client, id).await?;
-        let written = shared.lock().await.write(offset, data).await;
-        written.map_err(|error| io_status(&error))?;
+        let (table, shared, mut session) = self.locked_session(caller, &client, id).await?;
+        session.write(offset, data).await.map_err(|error| io_status(&error))?;
+        drop(session);
         if stable == stable_how::UNSTABLE {
             return Ok(Written {
                 count,
@@ -117,29 +134,22 @@ impl Mount {
 
     pub(crate) async fn resize_text(&self, caller: &Caller, id: &TextId, size: u64) -> Result<(), Status> {
         let client = Client::of(caller);
-        let (mut table, mut shared) = self.session(caller, &client, id).await?;
-        if size == 0 {
+        let (mut table, mut shared, mut session) = self.locked_session(caller, &client, id).await?;
+        if size == 0 && session.replaced && session.size > 0 {
             // A text that was written from its beginning is an edit of its own.
-            let whole = {
-                let session = shared.lock().await;
-                session.replaced && session.size > 0
-            };
-            if whole {
-                self.boundary(&table, &shared, Moment::Done).await.accepted()?;
-                (table, shared) = self.session(caller, &client, id).await?;
-            }
+            drop(session);
+            self.boundary(&table, &shared, Moment::Done).await.accepted()?;
+            (table, shared, session) = self.locked_session(caller, &client, id).await?;
         }
-        {
-            let mut session = shared.lock().await;
-            if session.size == size && size > 0 {
-                return Ok(());
-            }
-            if size > session.size {
-                return Err(Status::NFS3ERR_INVAL);
-            }
-            session.resize(size).map_err(|error| io_status(&error))?;
-            session.sync().await.map_err(|error| io_status(&error))?;
+        if session.size == size && size > 0 {
+            return Ok(());
         }
+        if size > session.size {
+            return Err(Status::NFS3ERR_INVAL);
+        }
+        session.resize(size).map_err(|error| io_status(&error))?;
+        session.sync().await.map_err(|error| io_status(&error))?;
+        drop(session);
         if size == 0 {
             return Ok(());
         }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::handle::TextId;
-use super::table::Client;
+use super::refusal::Refusal;
+use super::table::{Client, Line};
 use crate::diff::Ranges;
 use crate::failpoint;
 use crate::lake::{self, Author, TableName, Version};
@@ -20,6 +21,8 @@ use crate::render::{Format, Rendering};
 
 /// How many bytes are compared or copied at once.
 const PIECE: u64 = 1 << 20;
+/// Pages of clients' memory: a flush from the middle of a file ends at one.
+const PAGE: u64 = 4096;
 
 /// A staged edit.
 pub(crate) struct Session {
@@ -49,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) statements: i64,
     /// The verifier of an exclusive creation.
     pub(crate) verifier: Option<[u8; 8]>,
+    /// What became of it. Whoever waited for it meanwhile begins anew.
+    pub(crate) ended: Option<Result<(), Refusal>>,
     spool: Arc<File>,
     folder: PathBuf,
 }
@@ -62,6 +67,8 @@ pub(crate) struct Journal {
     pub(crate) table_id: String,
     pub(crate) json: bool,
     pub(crate) version: u64,
+    /// The file's handle, which the client goes on with.
+    pub(crate) line: Line,
     pub(crate) client: String,
     pub(crate) user: Option<String>,
     pub(crate) author: String,
@@ -111,6 +118,7 @@ impl Session {
             accepted: false,
             statements: 0,
             verifier: None,
+            ended: None,
             spool: Arc::new(spool),
             folder: folder.to_path_buf(),
         })
@@ -152,6 +160,7 @@ impl Session {
             accepted: true,
             statements: journal.statements,
             verifier: None,
+            ended: None,
             spool: Arc::new(spool),
             folder: folder.to_path_buf(),
         })
@@ -165,6 +174,7 @@ impl Session {
             table_id: self.base.id.clone(),
             json: self.text.format == Format::JsonLines,
             version: self.base.number,
+            line: (self.text.version, self.text.turn),
             client: self.client.0.clone(),
             user: self.author.user.clone(),
             author: self.author.client.clone(),
@@ -261,8 +271,9 @@ impl Session {
         .await
     }
 
-    /// Forgets the session; its files go.
-    pub(crate) fn remove(&self) {
+    /// Ends the session; its files go.
+    pub(crate) fn end(&mut self, ended: Result<(), Refusal>) {
+        self.ended = Some(ended);
         // A file that cannot be removed is an orphan that the next start removes.
         let _ = std::fs::remove_file(self.folder.join(format!("{}.json", self.id)));
         let _ = std::fs::remove_file(self.path());
@@ -341,6 +352,27 @@ impl Session {
             offset += length as u64;
         }
         Ok(())
+    }
+
+    /// Whether the text ends where a client's flush from the middle of a file does.
+    pub(crate) fn ends_at_page(&self) -> bool {
+        self.size.is_multiple_of(PAGE)
+    }
+
+    /// Whether the last byte ends a line.
+    ///
+    /// # Errors
+    /// As [`Session::read`].
+    pub(crate) async fn ends_line(&self) -> lake::Result<bool> {
+        let Some(last) = self.size.checked_sub(1) else {
+            return Ok(false);
+        };
+        Ok(self.read(last, 1).await? == "\n")
+    }
+
+    /// Whether the text looks as if its client was stopped, or held up, in the middle of writing it: it ends within a line, at a page.
+    pub(crate) async fn is_cut_off(&self) -> bool {
+        self.size > 0 && !self.is_idle() && self.ends_at_page() && !self.ends_line().await.unwrap_or(true)
     }
 
     /// Whether every byte from `start` on was written: nothing is still on its way.

@@ -97,7 +97,7 @@ impl Mount {
                     own.map(|(_, session)| session.clone()).collect()
                 };
                 for shared in sessions {
-                    self.end(table, &shared).await;
+                    self.end(table, shared.lock().await);
                 }
                 let _ = std::fs::remove_file(self.options.edits().join(super::detach::removal_name(table)));
                 Ok(())
