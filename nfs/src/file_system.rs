@@ -70,8 +70,8 @@ pub struct ReadPart {
     pub data: Bytes,
     /// Whether they reach the end of the file.
     pub end: bool,
-    /// The file's attributes, where they cost nothing.
-    pub attributes: Option<fattr3>,
+    /// The file's attributes. Linux clients take all replies to READ to be as long as the first one before the data (`read_hdrsize`), so they must always be there.
+    pub attributes: fattr3,
 }
 
 /// What a WRITE did.

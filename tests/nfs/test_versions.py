@@ -55,6 +55,20 @@ def test_two_clients_append_at_once(lake):
     assert lake.sql("SELECT client, count(DISTINCT n), count(*) FROM t GROUP BY client ORDER BY client") == [["0", "20", "20"], ["1", "20", "20"]]
 
 
+def test_all_kinds_of_files_are_read_on_one_mount(lake):
+    """A client learns from the first reply to a READ where the data begin in all others."""
+    lake.sql("CREATE TABLE t (a INT)")
+    lake.sql("INSERT INTO t VALUES (1)")
+    lake.run("echo note > t/note.txt; echo 'SELECT a + 1 AS b FROM t' > .query")
+    for files in (["t/data.csv", "t/note.txt"], ["t/note.txt", "t/data.csv"], [".query", "t/note.txt", "t@v1/data.csv", "t/schema.sql", ".status"]):
+        lake.remount()
+        lake.guest.drop_caches()
+        read = {file: lake.cat(file) for file in files}
+        assert read.get("t/data.csv", "a\n1\n") == read.get("t@v1/data.csv", "a\n1\n") == "a\n1\n"
+        assert read["t/note.txt"] == "note\n"
+        assert read.get(".query", "b\n2\n") == "b\n2\n"
+
+
 def test_handles_outlive_the_server(lake):
     lake.sql("CREATE TABLE t (a INT)")
     lake.run("echo 1 >> t/data.csv; echo note > t/note.txt")

@@ -86,7 +86,10 @@ impl Mount {
     pub(crate) async fn stat(&self, client: &Client, node: &Node) -> Result<fattr3, Status> {
         Ok(match node {
             Node::Root | Node::Schema(_) | Node::Table(_) | Node::Pinned { .. } => self.stat_folder(node).await?,
-            Node::Text(id) => self.stat_text(client, node, id, true).await?,
+            Node::Text(id) => {
+                let content = self.content(client, id).await?;
+                self.stat_content(client, node, id, &content, true).await?
+            }
             Node::PinnedText { table, format, version } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
                 let size = self.rendering(&version, *format).await?.size();
@@ -121,35 +124,39 @@ impl Mount {
     /// Attributes that go with the answer to a change. A client does not take a size from there that it did not make itself, so it is not held to know it.
     pub(crate) async fn stat_aside(&self, client: &Client, node: &Node) -> Result<fattr3, Status> {
         match node {
-            Node::Text(id) => self.stat_text(client, node, id, false).await,
+            Node::Text(id) => {
+                let content = self.content(client, id).await?;
+                self.stat_content(client, node, id, &content, false).await
+            }
             node => self.stat(client, node).await,
         }
     }
 
     /// `told`: whether the client knows the size from then on.
-    async fn stat_text(&self, client: &Client, node: &Node, id: &TextId, told: bool) -> Result<fattr3, Status> {
-        let writable = is_writable(id.format) && !self.options.read_only;
-        Ok(match self.content(client, id).await? {
+    async fn stat_content(
+        &self,
+        client: &Client,
+        node: &Node,
+        id: &TextId,
+        content: &Content,
+        told: bool,
+    ) -> Result<fattr3, Status> {
+        let (size, time) = match content {
             Content::Staged(session) => {
                 let session = session.lock().await;
-                self.file_attributes(node, session.size, time(session.time), writable)
+                (session.size, time(session.time))
             }
-            Content::Rows(version, rendering) => {
-                if told {
-                    self.tell(id, client, rendering.size());
-                }
-                self.file_attributes(node, rendering.size(), version_time(&version), writable)
-            }
+            Content::Rows(version, rendering) => (rendering.size(), version_time(version)),
             Content::Blank(version, rendering) => {
-                let size = rendering.header().len() as u64;
-                if told {
-                    self.tell(id, client, size);
-                }
                 let folder = self.table_at(id.table).await?.state.lock().folder_time();
-                let shown = version_time(&version);
-                self.file_attributes(node, size, later(folder, shown), writable)
+                (rendering.header().len() as u64, later(folder, version_time(version)))
             }
-        })
+        };
+        if told && !matches!(content, Content::Staged(_)) {
+            self.tell(id, client, size);
+        }
+        let writable = is_writable(id.format) && !self.options.read_only;
+        Ok(self.file_attributes(node, size, time, writable))
     }
 
     fn tell(&self, id: &TextId, client: &Client, size: u64) {
@@ -177,12 +184,21 @@ impl Mount {
     async fn stat_became(&self, client: &Client, id: Id, became: Became) -> Result<fattr3, Status> {
         match self.node_of_became(became).await? {
             node @ Node::Text(text) => {
-                let mut attributes = self.stat_text(client, &node, &text, true).await?;
+                let content = self.content(client, &text).await?;
+                let mut attributes = self.stat_content(client, &node, &text, &content, true).await?;
                 attributes.fileid = crate::scratch::file_id(id.inode);
                 Ok(attributes)
             }
             node => self.stat_folder(&node).await,
         }
+    }
+
+    /// Attributes of the node behind a handle as its client knows it: the number goes with the handle, or the client takes it for another file.
+    pub(crate) fn known(&self, handle: &Handle, mut attributes: fattr3) -> fattr3 {
+        if let Ok(Node::Scratch(id)) = self.handles.decode(handle) {
+            attributes.fileid = crate::scratch::file_id(id.inode);
+        }
+        attributes
     }
 
     /// The node behind a handle; a scratch file that became a table's rows is those rows.
@@ -205,35 +221,24 @@ impl Mount {
     ) -> Result<ReadPart, Status> {
         let client = Client::of(caller);
         let length = count as usize;
-        let part = |data: Bytes, size: u64| ReadPart {
-            end: offset.saturating_add(data.len() as u64) >= size,
-            data,
-            attributes: None,
-        };
-        match node {
-            Node::Text(id) => match self.content(&client, id).await? {
-                Content::Staged(session) => {
-                    let session = session.lock().await;
-                    let data = session.read(offset, length).await.map_err(|error| status(error.kind))?;
-                    Ok(part(data, session.size))
-                }
-                Content::Rows(_, rendering) => {
-                    let data = rendering
-                        .read(offset, length)
-                        .await
-                        .map_err(|error| status(error.kind))?;
-                    Ok(part(data, rendering.size()))
-                }
-                Content::Blank(_, rendering) => Ok(slice(rendering.header(), offset, length)),
-            },
+        let failed = |error: crate::lake::LakeError| status(error.kind);
+        let (data, attributes) = match node {
+            Node::Text(id) => {
+                let content = self.content(&client, id).await?;
+                let attributes = self.stat_content(&client, node, id, &content, true).await?;
+                let data = match &content {
+                    Content::Staged(session) => session.lock().await.read(offset, length).await.map_err(failed)?,
+                    Content::Rows(_, rendering) => rendering.read(offset, length).await.map_err(failed)?,
+                    Content::Blank(_, rendering) => slice(rendering.header(), offset, length),
+                };
+                (data, attributes)
+            }
             Node::PinnedText { table, format, version } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
                 let rendering = self.rendering(&version, *format).await?;
-                let data = rendering
-                    .read(offset, length)
-                    .await
-                    .map_err(|error| status(error.kind))?;
-                Ok(part(data, rendering.size()))
+                let data = rendering.read(offset, length).await.map_err(failed)?;
+                let attributes = self.file_attributes(node, rendering.size(), version_time(&version), false);
+                (data, attributes)
             }
             Node::Data { table, version, file } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
@@ -242,12 +247,12 @@ impl Mount {
                 let data = if offset >= end {
                     Bytes::new()
                 } else {
-                    self.lake
-                        .bytes(&version, file, offset..end)
-                        .await
-                        .map_err(|error| status(error.kind))?
+                    self.lake.bytes(&version, file, offset..end).await.map_err(failed)?
                 };
-                Ok(part(data, file.size))
+                (
+                    data,
+                    self.file_attributes(node, file.size, version_time(&version), false),
+                )
             }
             Node::Query(_) => {
                 // Who reads a statement that was not run yet is waiting for its rows.
@@ -255,15 +260,22 @@ impl Mount {
                 let query = self.query(&client);
                 let query = query.lock().await;
                 let data = query.read(offset, length).map_err(|error| io_status(&error))?;
-                Ok(part(data, query.size()))
+                (data, self.file_attributes(node, query.size(), time(query.time), true))
             }
-            Node::Scratch(id) => self.scratch.read(*id, offset, count).await,
-            Node::Root | Node::Schema(_) | Node::Table(_) | Node::Pinned { .. } => Err(Status::NFS3ERR_ISDIR),
+            Node::Scratch(id) => return self.scratch.read(*id, offset, count).await,
+            Node::Root | Node::Schema(_) | Node::Table(_) | Node::Pinned { .. } => return Err(Status::NFS3ERR_ISDIR),
             node => {
-                let (bytes, _) = self.small(node).await?;
-                Ok(slice(&bytes, offset, length))
+                let (bytes, time) = self.small(node).await?;
+                let attributes = self.file_attributes(node, bytes.len() as u64, time, false);
+                (slice(&bytes, offset, length), attributes)
             }
-        }
+        };
+        // By the size from before the data: what is written meanwhile comes with another READ, and nothing without an end is an error to clients.
+        Ok(ReadPart {
+            end: offset.saturating_add(data.len() as u64) >= attributes.size,
+            data,
+            attributes,
+        })
     }
 
     /// A file that is made when it is read: definitions, errors, state.
@@ -358,12 +370,8 @@ fn data_file(version: &Version, file: u64) -> Result<&DataFile, Status> {
     version.files.iter().find(is).ok_or(Status::NFS3ERR_STALE)
 }
 
-fn slice(bytes: &Bytes, offset: u64, length: usize) -> ReadPart {
+fn slice(bytes: &Bytes, offset: u64, length: usize) -> Bytes {
     let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     let end = start.saturating_add(length).min(bytes.len());
-    ReadPart {
-        data: bytes.slice(start..end),
-        end: end == bytes.len(),
-        attributes: None,
-    }
+    bytes.slice(start..end)
 }

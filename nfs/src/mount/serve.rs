@@ -229,7 +229,7 @@ impl Mount {
     async fn beside<T>(
         &self,
         client: &Client,
-        node: &Node,
+        (file, node): (&Handle, &Node),
         work: impl Future<Output = Result<T, Status>>,
     ) -> Effect<T> {
         let earlier = self.stat_aside(client, node).await.ok();
@@ -237,7 +237,11 @@ impl Mount {
         Effect {
             result,
             before: earlier.as_ref().map(before),
-            after: self.stat_aside(client, node).await.ok(),
+            after: self
+                .stat_aside(client, node)
+                .await
+                .ok()
+                .map(|attributes| self.known(file, attributes)),
         }
     }
 
@@ -325,7 +329,11 @@ impl FileSystem for Mount {
         Effect {
             result,
             before: earlier.as_ref().map(before),
-            after: self.stat_aside(&client, &node).await.ok(),
+            after: self
+                .stat_aside(&client, &node)
+                .await
+                .ok()
+                .map(|attributes| self.known(object, attributes)),
         }
     }
 
@@ -338,7 +346,7 @@ impl FileSystem for Mount {
 
     async fn access(&self, caller: &Caller, object: &Handle, wanted: u32) -> Result<(u32, fattr3), Status> {
         let node = self.node(object).await?;
-        let attributes = self.stat(&Client::of(caller), &node).await?;
+        let attributes = self.known(object, self.stat(&Client::of(caller), &node).await?);
         if let Node::Scratch(_) = node {
             return Ok((wanted & granted(caller, &attributes), attributes));
         }
@@ -365,7 +373,11 @@ impl FileSystem for Mount {
 
     async fn read(&self, caller: &Caller, file: &Handle, offset: u64, count: u32) -> Result<ReadPart, Status> {
         let node = self.node(file).await?;
-        self.read_node(caller, &node, offset, count).await
+        let part = self.read_node(caller, &node, offset, count).await?;
+        Ok(ReadPart {
+            attributes: self.known(file, part.attributes),
+            ..part
+        })
     }
 
     async fn write(
@@ -405,7 +417,7 @@ impl FileSystem for Mount {
                 _ => Err(Status::NFS3ERR_ROFS),
             }
         };
-        self.beside(&client, &node, work).await
+        self.beside(&client, (file, &node), work).await
     }
 
     async fn commit(&self, caller: &Caller, file: &Handle, _: u64, _: u32) -> Effect<()> {
@@ -431,7 +443,7 @@ impl FileSystem for Mount {
                 _ => Ok(()),
             }
         };
-        self.beside(&client, &node, work).await
+        self.beside(&client, (file, &node), work).await
     }
 
     async fn create(&self, caller: &Caller, directory: &Handle, name: &[u8], how: createhow3) -> Effect<Object> {

@@ -189,7 +189,7 @@ async fn read(context: Context<'_>, file: &Handle, offset: u64, count: u32) -> O
     let end = part.end && part.data.len() <= most;
     part.data.truncate(most);
     let mut body = context.done();
-    body.put(&optional(part.attributes));
+    body.put(&optional(Some(part.attributes)));
     body.put(&u32::try_from(part.data.len()).unwrap_or(u32::MAX));
     body.put(&end);
     body.put_data(part.data);

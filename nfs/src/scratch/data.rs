@@ -127,9 +127,10 @@ impl Tree {
         }
         let facts = self.alive(&open)?;
         Ok(ReadPart {
-            end: offset.saturating_add(data.len() as u64) >= facts.size,
+            // By the size from before the data: the file may have grown or shrunk, and nothing without an end is an error to clients.
+            end: offset.saturating_add(data.len() as u64) >= size.min(facts.size),
             data: Bytes::from(data),
-            attributes: Some(facts.attributes(self.options.fsid)),
+            attributes: facts.attributes(self.options.fsid),
         })
     }
 

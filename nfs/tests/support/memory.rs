@@ -587,7 +587,7 @@ impl FileSystem for Memory {
         Ok(ReadPart {
             end: offset.saturating_add(data.len() as u64) >= node.size,
             data,
-            attributes: state.attributes(id),
+            attributes: state.attributes(id).ok_or(Status::NFS3ERR_STALE)?,
         })
     }
 
