@@ -6,6 +6,9 @@ VENV ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-venv
 PACKAGE_VENV ?= $(VENV)-package
 EMULATORS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-emulators
 TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+# The wheel works with this glibc and newer ones.
+GLIBC = 2.28
+WHEELS = $(TARGET_DIR)/wheels
 # One set of flags for all that tests run: other flags would build the dependencies once more.
 TESTED = --workspace --lib --bins --tests --examples
 # Much of these tests is waiting for servers, clients and silence; one that hangs fails.
@@ -56,10 +59,12 @@ package: need ## Tests of the Python package, with datafusion, pandas, polars an
 	cp "$(TARGET_DIR)/debug/libposixlake_python.so" python/posixlake/_internal.abi3.so
 	PYTHONPATH=python "$(PACKAGE_VENV)/bin/python" $(PYTEST) tests/python_package
 
-wheel: need ## Build the wheel of the Python package into target/wheels
+wheel: need ## Build the wheel and the source archive of the Python package, and try the wheel in every CPython at hand
 	@.ci/venv "$(VENV)-wheel" python/requirements.txt
-	"$(VENV)-wheel/bin/maturin" build --release --manifest-path python/Cargo.toml --out "$(TARGET_DIR)/wheels"
-	"$(VENV)-wheel/bin/auditwheel" show "$(TARGET_DIR)"/wheels/posixlake-*.whl
+	POSIXLAKE_WHEEL_VENV="$(VENV)-wheel" POSIXLAKE_WHEEL_GLIBC=$(GLIBC) "$(VENV)-wheel/bin/maturin" build --release --sdist --manifest-path python/Cargo.toml \
+		--out "$(WHEELS)" --compatibility manylinux_$(subst .,_,$(GLIBC)) -- -C linker="$(CURDIR)/.ci/wheel-cc" -C linker-flavor=gcc
+	"$(VENV)-wheel/bin/auditwheel" show "$(WHEELS)"/posixlake-*.whl
+	.ci/try-wheel "$(WHEELS)"/posixlake-*.whl
 
 nfs: venv ## Tests with the NFS client of a Linux kernel (User-Mode Linux), where there can be one
 	@.ci/packages

@@ -57,6 +57,7 @@ const COMPARED: u64 = 16 << 20;
 const WATCH: Duration = Duration::from_millis(200);
 /// How often scratch files that nobody uses are removed.
 const SWEEP: Duration = Duration::from_secs(600);
+
 /// Looks after edits that end in silence, until the mount is gone.
 pub(crate) async fn watch(mount: Weak<Mount>) {
     let mut swept = Instant::now();

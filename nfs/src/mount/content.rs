@@ -16,6 +16,7 @@ use super::serve::author;
 use super::session::Session;
 use super::table::{Client, Loss, version_time};
 use super::{Became, Mount, statement};
+use crate::call;
 use crate::file_system::{Caller, Handle, ReadPart, Status};
 use crate::lake::{Author, DataFile, Version};
 use crate::render::Rendering;
@@ -42,6 +43,9 @@ impl Mount {
         version: &Arc<Version>,
         format: crate::render::Format,
     ) -> Result<Arc<Rendering>, Status> {
+        if let Some(rendering) = self.renderer.opened(version, format) {
+            return Ok(rendering);
+        }
         let (renderer, version) = (self.renderer.clone(), version.clone());
         let opening = tokio::spawn(async move { renderer.open(version, format).await });
         match tokio::time::timeout(FIRST_RENDERING, opening).await {
@@ -222,6 +226,9 @@ impl Mount {
         let client = Client::of(caller);
         let length = count as usize;
         let failed = |error: crate::lake::LakeError| status(error.kind);
+        if matches!(node, Node::Text(_) | Node::PinnedText { .. } | Node::Data { .. }) {
+            call::recent_will_do();
+        }
         let (data, attributes) = match node {
             Node::Text(id) => {
                 let content = self.content(&client, id).await?;

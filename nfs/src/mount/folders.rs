@@ -40,6 +40,9 @@ impl Mount {
     }
 
     pub(crate) async fn version(&self, table: &Table, number: u64) -> Result<Arc<Version>, Status> {
+        if let Some(latest) = table.known().filter(|latest| latest.number == number) {
+            return Ok(latest);
+        }
         self.lake
             .version(&table.name, &At::Version(number))
             .await
@@ -373,11 +376,11 @@ impl Mount {
         if let Node::Text(id) = node {
             let table = self.table_at(id.table).await.ok()?;
             let version = table.shown(self.lake.as_ref(), id, client).await.ok()?;
-            self.renderer.size_if_known(&version, id.format)?;
+            self.renderer.opened(&version, id.format)?;
         }
         if let Node::PinnedText { table, format, version } = node {
             let version = self.version(&*self.table_at(*table).await.ok()?, *version).await.ok()?;
-            self.renderer.size_if_known(&version, *format)?;
+            self.renderer.opened(&version, *format)?;
         }
         let attributes = self.stat(client, node).await.ok()?;
         Some(Object {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nfs3_types::nfs3::nfstime3;
 use parking_lot::Mutex;
@@ -61,6 +61,9 @@ pub(crate) type Line = (u64, u32);
 
 /// How many refusals `data.csv.errors` shows.
 const REFUSALS: usize = 100;
+/// How long the bytes of a file are read without asking for the latest version again: a client asks for attributes when it opens a file, and whenever it wants
+/// to know of changes.
+const RECENT: Duration = Duration::from_secs(1);
 /// How many clients' last sizes are remembered.
 const TOLD: usize = 65_536;
 
@@ -77,6 +80,8 @@ pub(crate) struct Table {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) current: Option<Arc<Version>>,
+    /// When the lake was last asked for it.
+    asked: Option<Instant>,
     line: Line,
     /// The version that a line ended with.
     ended: HashMap<Line, u64>,
@@ -114,9 +119,7 @@ impl Table {
     /// # Errors
     /// As the lake's.
     pub(crate) async fn latest(&self, lake: &dyn Lake) -> lake::Result<Arc<Version>> {
-        if call::knows(self.id)
-            && let Some(version) = self.state.lock().current.clone()
-        {
+        if let Some(version) = self.known() {
             return Ok(version);
         }
         let version = self.newest(lake).await?;
@@ -124,13 +127,26 @@ impl Table {
         Ok(version)
     }
 
+    /// The latest version as far as it need not be asked for in the call at hand.
+    pub(crate) fn known(&self) -> Option<Arc<Version>> {
+        let state = self.state.lock();
+        let recent = || state.asked.is_some_and(|asked| asked.elapsed() < RECENT);
+        if call::knows(self.id) || (call::is_content_with_recent() && recent()) {
+            return state.current.clone();
+        }
+        None
+    }
+
     /// The latest version, asked for in any case.
     ///
     /// # Errors
     /// As the lake's.
     pub(crate) async fn newest(&self, lake: &dyn Lake) -> lake::Result<Arc<Version>> {
+        let asked = Instant::now();
         let version = lake.version(&self.name, &At::Latest).await?;
-        self.state.lock().advance(&version);
+        let mut state = self.state.lock();
+        state.advance(&version);
+        state.asked = Some(asked);
         Ok(version)
     }
 

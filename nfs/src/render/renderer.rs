@@ -125,10 +125,10 @@ impl Renderer {
     /// # Errors
     /// As the lake's.
     pub async fn open(&self, version: Arc<Version>, format: Format) -> Result<Arc<Rendering>> {
-        let key = OpenKey::new(&version, format);
-        if let Some(rendering) = self.open.lock().get(&key) {
-            return Ok(Arc::clone(rendering));
+        if let Some(rendering) = self.opened(&version, format) {
+            return Ok(rendering);
         }
+        let key = OpenKey::new(&version, format);
         let flight = self.opening.join(key.clone(), || {
             let progress = Arc::new(Progress::new(&version));
             self.progress.lock().insert(key.clone(), Arc::clone(&progress));
@@ -145,10 +145,9 @@ impl Renderer {
         flight.await
     }
 
-    /// The size of a version's text, if it is known without waiting.
-    pub fn size_if_known(&self, version: &Version, format: Format) -> Option<u64> {
-        let key = OpenKey::new(version, format);
-        self.open.lock().get(&key).map(|rendering| rendering.size())
+    /// A version as text, if that takes no waiting.
+    pub fn opened(&self, version: &Version, format: Format) -> Option<Arc<Rendering>> {
+        self.open.lock().get(&OpenKey::new(version, format)).cloned()
     }
 
     /// How far an [`open`](Self::open) of this is that is under way.

@@ -51,7 +51,7 @@ async fn a_restart_costs_nothing() {
     drop(renderer);
     let calls = setting.lake.text_calls.load(Ordering::Relaxed);
     let renderer = setting.renderer();
-    assert_eq!(renderer.size_if_known(&version, Format::Csv), None);
+    assert!(renderer.opened(&version, Format::Csv).is_none());
     for format in FORMATS {
         assert_eq!(
             whole(&renderer, &version, format).await,
@@ -209,7 +209,7 @@ async fn each_thing_is_made_once() {
     tokio::time::sleep(Duration::from_millis(30)).await;
     let progress = renderer.progress(&version, Format::Csv).unwrap();
     assert_eq!(progress.rows(), (CHUNK_ROWS, 0));
-    assert_eq!(renderer.size_if_known(&version, Format::Csv), None);
+    assert!(renderer.opened(&version, Format::Csv).is_none());
     let mut rendering = None;
     for open in opens {
         rendering = Some(open.await.unwrap());
@@ -218,7 +218,11 @@ async fn each_thing_is_made_once() {
     assert_eq!(setting.lake.text_calls.load(Ordering::Relaxed), 1);
     assert_eq!(progress.rows(), (CHUNK_ROWS, CHUNK_ROWS));
     assert!(renderer.progress(&version, Format::Csv).is_none());
-    assert_eq!(renderer.size_if_known(&version, Format::Csv), Some(rendering.size()));
+    assert!(
+        renderer
+            .opened(&version, Format::Csv)
+            .is_some_and(|opened| opened.size() == rendering.size())
+    );
     let reads = (0..10).map(|n| {
         let rendering = Arc::clone(&rendering);
         tokio::spawn(async move { rendering.read(n * 1_000, 1_000).await.unwrap() })
@@ -241,7 +245,7 @@ async fn work_goes_on_when_the_caller_gives_up() {
     let open = renderer.open(Arc::clone(&version), Format::Csv);
     assert!(tokio::time::timeout(Duration::from_millis(1), open).await.is_err());
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert!(renderer.size_if_known(&version, Format::Csv).is_some());
+    assert!(renderer.opened(&version, Format::Csv).is_some());
     assert_eq!(setting.lake.text_calls.load(Ordering::Relaxed), 1);
 }
 
