@@ -61,6 +61,7 @@ package: need ## Tests of the Python package, with datafusion, pandas, polars an
 
 wheel: need ## Build the wheel and the source archive of the Python package, and try the wheel in every CPython at hand
 	@.ci/venv "$(VENV)-wheel" python/requirements.txt
+	rm -f "$(WHEELS)"/posixlake-*  # What is checked and tried is what is built.
 	POSIXLAKE_WHEEL_VENV="$(VENV)-wheel" POSIXLAKE_WHEEL_GLIBC=$(GLIBC) "$(VENV)-wheel/bin/maturin" build --release --sdist --manifest-path python/Cargo.toml \
 		--out "$(WHEELS)" --compatibility manylinux_$(subst .,_,$(GLIBC)) -- -C linker="$(CURDIR)/.ci/wheel-cc" -C linker-flavor=gcc
 	"$(VENV)-wheel/bin/auditwheel" show "$(WHEELS)"/posixlake-*.whl

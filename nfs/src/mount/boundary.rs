@@ -426,7 +426,7 @@ impl Mount {
             let sessions: Vec<Shared> = table.state.lock().sessions.values().cloned().collect();
             for shared in sessions {
                 let session = shared.lock().await;
-                if !session.is_cut_off().await {
+                if session.ended.is_some() || !session.is_cut_off().await {
                     drop(session);
                     self.boundary(&table, &shared, Moment::Silence).await;
                 } else if let Err(error) = session.sync().await {

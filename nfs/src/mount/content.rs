@@ -126,14 +126,15 @@ impl Mount {
     }
 
     /// Attributes that go with the answer to a change. A client does not take a size from there that it did not make itself, so it is not held to know it.
-    pub(crate) async fn stat_aside(&self, client: &Client, node: &Node) -> Result<fattr3, Status> {
-        match node {
+    pub(crate) async fn stat_aside(&self, client: &Client, handle: &Handle, node: &Node) -> Result<fattr3, Status> {
+        let attributes = match node {
             Node::Text(id) => {
                 let content = self.content(client, id).await?;
-                self.stat_content(client, node, id, &content, false).await
+                self.stat_content(client, node, id, &content, false).await?
             }
-            node => self.stat(client, node).await,
-        }
+            node => self.stat(client, node).await?,
+        };
+        Ok(self.known(handle, attributes))
     }
 
     /// `told`: whether the client knows the size from then on.
@@ -277,9 +278,10 @@ impl Mount {
                 (slice(&bytes, offset, length), attributes)
             }
         };
-        // By the size from before the data: what is written meanwhile comes with another READ, and nothing without an end is an error to clients.
+        // A text may have grown or shrunk since its attributes were taken, and nothing without an end is an error to clients. Only at the end are there fewer
+        // bytes than were asked for.
         Ok(ReadPart {
-            end: offset.saturating_add(data.len() as u64) >= attributes.size,
+            end: data.len() < length || offset.saturating_add(data.len() as u64) >= attributes.size,
             data,
             attributes,
         })

@@ -232,16 +232,12 @@ impl Mount {
         (file, node): (&Handle, &Node),
         work: impl Future<Output = Result<T, Status>>,
     ) -> Effect<T> {
-        let earlier = self.stat_aside(client, node).await.ok();
+        let earlier = self.stat_aside(client, file, node).await.ok();
         let result = work.await;
         Effect {
             result,
             before: earlier.as_ref().map(before),
-            after: self
-                .stat_aside(client, node)
-                .await
-                .ok()
-                .map(|attributes| self.known(file, attributes)),
+            after: self.stat_aside(client, file, node).await.ok(),
         }
     }
 
@@ -317,7 +313,7 @@ impl FileSystem for Mount {
             let effect = self.scratch.set_attributes(caller, id, changes, guard).await;
             return self.then_created(caller, id, Moment::Done, effect).await;
         }
-        let earlier = self.stat_aside(&client, &node).await.ok();
+        let earlier = self.stat_aside(&client, object, &node).await.ok();
         let stale = guard
             .zip(earlier.as_ref())
             .is_some_and(|(guard, now)| guard != now.ctime);
@@ -329,11 +325,7 @@ impl FileSystem for Mount {
         Effect {
             result,
             before: earlier.as_ref().map(before),
-            after: self
-                .stat_aside(&client, &node)
-                .await
-                .ok()
-                .map(|attributes| self.known(object, attributes)),
+            after: self.stat_aside(&client, object, &node).await.ok(),
         }
     }
 
