@@ -8,7 +8,7 @@ use deltalake_core::kernel::{DomainMetadata, Metadata, Protocol, Transaction};
 use deltalake_core::logstore::LogStoreRef;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::actions::CommitActions;
 use super::checkpoint::{self, Checkpoint};
@@ -80,9 +80,6 @@ async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
         // The checkpoint is far behind: there may be a later one, or commits that were compacted.
         let log = Listing::read(store.as_ref()).await?.unwrap_or_default();
         let latest = log.latest().unwrap_or(version);
-        let Ok(steps) = log.steps(version + 1, latest) else {
-            return Ok(None);
-        };
         if log
             .checkpoints
             .keys()
@@ -91,7 +88,9 @@ async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
         {
             return Ok(None);
         }
-        walk(store, steps, &mut state).await?;
+        if walk(store, log.steps(version + 1, latest), &mut state).await.is_err() {
+            return Ok(None);
+        }
         version = follow(store, latest.max(version), u64::MAX, &mut state).await?;
     }
     // A state without protocol or metadata is for the listing to explain.
@@ -145,10 +144,22 @@ async fn read_step(store: &dyn ObjectStore, step: Step) -> Result<Vec<CommitActi
     }
     let mut commits = Vec::new();
     for version in step.first..=step.last {
-        let gone = || Error::corrupt(format!("version {version} went while the log was read"));
-        commits.push(read_commit(store, version).await?.ok_or_else(gone)?);
+        commits.push(needed_commit(store, version).await?);
     }
     Ok(commits)
+}
+
+/// The actions of a commit without which a version cannot be told.
+///
+/// # Errors
+/// Where it is not there, or cannot be read.
+pub(super) async fn needed_commit(store: &dyn ObjectStore, version: u64) -> Result<CommitActions> {
+    let missing = || {
+        Error::corrupt(format!(
+            "the log lacks version {version}, and has no checkpoint that makes up for it"
+        ))
+    };
+    read_commit(store, version).await?.ok_or_else(missing)
 }
 
 /// The actions of a commit; none where it is not there.
@@ -165,8 +176,9 @@ pub(crate) async fn read_commit(store: &dyn ObjectStore, version: u64) -> Result
 /// What is in the log's folder.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// The versions whose commits are there, in order.
-    commits: Vec<u64>,
+    /// The newest version whose commit was seen. Of those before it one may have been overlooked: a folder's listing need not
+    /// have all files that were made while it went on.
+    last_commit: Option<u64>,
     /// Complete checkpoints, by version.
     pub(super) checkpoints: BTreeMap<u64, Vec<Checkpoint>>,
     /// Ranges of versions that were compacted into one file: the last of each, by the first.
@@ -180,28 +192,31 @@ impl Listing {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        Ok(Some(Self::of(listed)))
+    }
+
+    fn of(listed: Vec<ObjectMeta>) -> Self {
         let mut log = Self::default();
         let mut parts = Vec::new();
         for meta in listed {
             let Some(name) = meta.location.filename() else { continue };
             if let Some(version) = commit_version(name) {
-                log.commits.push(version);
+                log.last_commit = log.last_commit.max(Some(version));
             } else if let Some((first, last)) = compaction::range(name) {
                 log.compacted.entry(first).or_default().push(last);
             } else {
                 parts.extend(checkpoint::part(name, meta.location.clone()));
             }
         }
-        log.commits.sort_unstable();
         for checkpoint in checkpoint::complete(parts) {
             log.checkpoints.entry(checkpoint.version).or_default().push(checkpoint);
         }
-        Ok(Some(log))
+        log
     }
 
     fn latest(&self) -> Option<u64> {
         let checkpoint = self.checkpoints.keys().next_back();
-        self.commits.last().max(checkpoint).copied()
+        self.last_commit.max(checkpoint.copied())
     }
 
     /// The contents of a version, from a checkpoint on.
@@ -215,15 +230,12 @@ impl Listing {
             Some((version, actions)) => (State::of_checkpoint(actions), version + 1),
             None => (State::default(), 0),
         };
-        walk(store, self.steps(first, version)?, &mut state).await?;
+        walk(store, self.steps(first, version), &mut state).await?;
         state.contents(version)
     }
 
     /// The steps from version `first` to `last`, as few as there are files for.
-    ///
-    /// # Errors
-    /// Where a commit is missing.
-    fn steps(&self, mut first: u64, last: u64) -> Result<Vec<Step>> {
+    fn steps(&self, mut first: u64, last: u64) -> Vec<Step> {
         let mut steps = Vec::new();
         while first <= last {
             let compacted = self.compacted.get(&first).into_iter().flatten();
@@ -231,15 +243,10 @@ impl Listing {
                 first,
                 last: compacted.filter(|end| **end <= last).max().copied().unwrap_or(first),
             };
-            if step.last == first && self.commits.binary_search(&first).is_err() {
-                return Err(Error::corrupt(format!(
-                    "the log lacks version {first}, and has no checkpoint that makes up for it"
-                )));
-            }
             steps.push(step);
             first = step.last + 1;
         }
-        Ok(steps)
+        steps
     }
 }
 

@@ -7,10 +7,10 @@ use deltalake_core::kernel::Remove;
 use object_store::ObjectStore;
 
 use super::Checkpoint;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::actions::CommitActions;
 use crate::log::files::FileKey;
-use crate::log::replay::{Listing, read_commit};
+use crate::log::replay::{Listing, needed_commit};
 use crate::log::{Snapshot, checkpoint};
 
 /// The removals up to a version that are younger than `since`, in milliseconds, of files that did not come back. Only
@@ -30,11 +30,7 @@ pub(in crate::log) async fn gather(table: &Snapshot, since: i64) -> Result<Vec<R
         first = before.version + 1;
     }
     for version in first..=table.version() {
-        let missing = || Error::corrupt(format!("the log lacks version {version}"));
-        note(
-            &mut standing,
-            read_commit(store.as_ref(), version).await?.ok_or_else(missing)?,
-        );
+        note(&mut standing, needed_commit(store.as_ref(), version).await?);
     }
     let mut removes: Vec<Remove> = standing.into_values().collect();
     removes.retain(|remove| remove.deletion_timestamp.unwrap_or_default() >= since);

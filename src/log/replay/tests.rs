@@ -2,12 +2,14 @@ use std::collections::BTreeSet;
 
 use deltalake_core::DeltaTable;
 use deltalake_core::protocol::checkpoints;
+use object_store::path::Path;
 use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::log::{Snapshot, commit_path};
+use super::Listing;
+use crate::log::{FOLDER, Snapshot, commit_path};
 use crate::store::Stores;
 
 /// What a commit does: files that come (by number; one that is there comes back with other statistics), and files that go.
@@ -116,6 +118,31 @@ fn write(folder: &TempDir, version: u64, lines: &[serde_json::Value]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     std::fs::write(path, text).unwrap();
+}
+
+/// A folder's listing need not have a file that was made while it went on, though it has one that was made after it.
+#[tokio::test]
+async fn a_commit_that_a_listing_overlooked_is_read_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let protocol = json!({ "protocol": { "minReaderVersion": 1, "minWriterVersion": 2 } });
+    write(&folder, 0, &[protocol, metadata(None)]);
+    for version in 1..=3 {
+        let transaction = json!({ "txn": { "appId": version.to_string(), "version": 0 } });
+        write(&folder, version, &[transaction]);
+    }
+    let url = Url::from_directory_path(folder.path().canonicalize().unwrap()).unwrap();
+    let store = Stores::default().log_store(&url).unwrap().object_store(None);
+    let listed = store.list_with_delimiter(Some(&Path::from(FOLDER))).await.unwrap();
+    let mut seen = listed.objects;
+    seen.retain(|meta| meta.location != commit_path(2));
+    assert_eq!(seen.len(), 3);
+    let log = Listing::of(seen);
+    let contents = log.contents(&store, log.latest().unwrap(), None).await.unwrap();
+    assert_eq!(contents.transactions.len(), 3);
+
+    std::fs::remove_file(folder.path().join(commit_path(2).as_ref())).unwrap();
+    let error = log.contents(&store, 3, None).await.unwrap_err();
+    assert!(error.to_string().contains("the log lacks version 2"), "{error}");
 }
 
 proptest! {
