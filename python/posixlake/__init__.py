@@ -12,8 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from . import _database
-from ._database import (
-    DatabaseOps,
+from ._backup import (
     get_backup_metadata,
     get_backup_metadata_with_credentials,
     restore,
@@ -23,6 +22,7 @@ from ._database import (
     verify_backup,
     verify_backup_with_credentials,
 )
+from ._database import DatabaseOps
 from ._errors import PosixLakeError
 from ._internal import Rows
 from ._records import (

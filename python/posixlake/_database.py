@@ -16,13 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, overload
 
-from . import _text, _types, _variables
+from . import _changes, _text, _types, _variables
 from ._errors import PosixLakeError, of_kind
 from ._internal import Engine, JsonRows, Rows
 from ._records import (
     AzureConfig,
-    BackupMetadata,
-    BackupVerificationReport,
     Credentials,
     DatabaseMetrics,
     DataSkippingStats,
@@ -382,15 +380,15 @@ class DatabaseOps:
         counts = {"rows_inserted": 0, "rows_updated": 0, "rows_deleted": 0, "total_affected": 0}
         if not changes:
             return json.dumps(counts)
-        sometimes = _given_sometimes(changes, columns, key)
+        sometimes = _changes.given_sometimes(changes, columns, key)
         if sometimes:
             # Numbers stay the texts that they are: as floats they could lose digits.
             changes = json.loads(json_data, parse_float=str)
-            json_data = json.dumps([change | {_flag(name): True for name in sometimes if name in change} for change in changes])
-        flags = "".join(f", false AS {_text.name(_flag(column))}" for column in sometimes)
+            json_data = json.dumps([change | {_changes.flag(name): True for name in sometimes if name in change} for change in changes])
+        flags = "".join(f", false AS {_text.name(_changes.flag(column))}" for column in sometimes)
         source = self._engine.decode_json(json_data, f"SELECT *, '' AS _op{flags} FROM {TABLE}")
         with self._counted("transactions"):
-            done = single(self._run(_merge(changes, columns, key), {"changes": source}))
+            done = single(self._run(_changes.merge(TABLE, changes, columns, key), {"changes": source}))
         counts["rows_inserted"] = done["num_inserted_rows"]
         counts["rows_updated"] = done["num_updated_rows"]
         counts["rows_deleted"] = done["num_deleted_rows"]
@@ -636,46 +634,6 @@ def _forget_all() -> None:
         database._lock = threading.RLock()
 
 
-def _flag(column: str) -> str:
-    return f"given {column}"
-
-
-def _given_sometimes(changes: Sequence[Mapping[str, Any]], columns: Sequence[str], key: str) -> list[str]:
-    """The columns that some updates give, and others leave as they are."""
-    updates = [change for change in changes if change["_op"] == "UPDATE"]
-    return [
-        column
-        for column in columns
-        if column != key and 0 < sum(column in change for change in updates) < len(updates)
-    ]
-
-
-def _merge(changes: Sequence[Mapping[str, Any]], columns: Sequence[str], key: str) -> str:
-    """The statement that applies changes, whose source has them as columns."""
-    updates = [change for change in changes if change["_op"] == "UPDATE"]
-    at = _text.name
-    sql = f"MERGE INTO {TABLE} AS target USING changes AS source ON target.{at(key)} = source.{at(key)}"
-    changed = [column for column in columns if column != key and any(column in change for change in updates)]
-    if changed:
-        sometimes = _given_sometimes(changes, columns, key)
-        by_keys = [
-            f"{at(column)} = source.{at(column)}"
-            if column not in sometimes
-            else f"{at(column)} = CASE WHEN source.{at(_flag(column))} THEN source.{at(column)} ELSE target.{at(column)} END"
-            for column in changed
-        ]
-        sql += f" WHEN MATCHED AND source._op = 'UPDATE' THEN UPDATE SET {', '.join(by_keys)}"
-    if any(change["_op"] == "DELETE" for change in changes):
-        sql += " WHEN MATCHED AND source._op = 'DELETE' THEN DELETE"
-    inserts = [change for change in changes if change["_op"] == "INSERT"]
-    if inserts:
-        given = [column for column in columns if any(column in change for change in inserts)]
-        names = ", ".join(map(at, given))
-        values = ", ".join(f"source.{at(column)}" for column in given)
-        sql += f" WHEN NOT MATCHED AND source._op = 'INSERT' THEN INSERT ({names}) VALUES ({values})"
-    return sql
-
-
 def _credentials(*who: Any, **named: Any) -> Credentials:
     if "credentials" in named:
         who = (named.pop("credentials"),)
@@ -693,118 +651,3 @@ _ROLES = {"read": "reader", "write": "writer"}
 
 def _grant(role: str, username: str) -> str:
     return f"GRANT {_text.name(_ROLES.get(role.lower(), role))} TO {_text.name(username)}"
-
-
-# Backups without an open database
-
-
-def restore(backup_path: str | os.PathLike[str], restore_path: str | os.PathLike[str]) -> None:
-    """Makes a database of a backup.
-
-    Raises:
-        PosixLakeError.AlreadyExists: there is one.
-    """
-    _restore(_location(backup_path), _location(restore_path), "")
-
-
-def restore_to_transaction(
-    backup_path: str | os.PathLike[str], restore_path: str | os.PathLike[str], transaction_id: int
-) -> None:
-    """Makes a database of a backup, as it was at a time in milliseconds since 1970.
-
-    Raises:
-        PosixLakeError.VersionError: it was made later.
-    """
-    backup = _location(backup_path)
-    if transaction_id >= _taken(_manifest(backup)):
-        _restore(backup, _location(restore_path), "")
-        return
-    point = datetime.datetime.fromtimestamp(transaction_id / 1000, datetime.timezone.utc)
-    _restore(backup, _location(restore_path), f" TO TIMESTAMP AS OF {_text.literal(point.isoformat())}")
-
-
-def _restore(backup: str, to: str, point: str) -> None:
-    name = _manifest(backup)[1]["name"]
-    Engine().execute(f"RESTORE TABLE {_text.name(name)} AS {_table_at(to)} FROM {_text.literal(backup)}{point}")
-
-
-def _manifest(backup: str) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
-    """The last run of a backup, the table that it found, and the files of all runs."""
-    at = _text.literal(f"{backup.rstrip('/')}/manifests/*.jsonl")
-    lines = _rows(Engine().execute(f"SELECT * FROM read_json({at})"))
-    heads = [line["backup"] for line in lines if line.get("backup")]
-    if not heads:
-        raise of_kind("NotFound", f"there is no backup at '{backup}'")
-    tables = [line["table"] for line in lines if line.get("table")]
-    head = max(heads, key=lambda head: int(head["number"]))
-    table = max(tables, key=lambda table: int(table["version"]))
-    return head, table, [line["file"] for line in lines if line.get("file")]
-
-
-def _taken(manifest: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]) -> int:
-    return int(manifest[0]["taken"]) // 1000
-
-
-def verify_backup(backup_path: str | os.PathLike[str]) -> BackupVerificationReport:
-    """Reads a whole backup and holds it against its checksums.
-
-    Raises:
-        PosixLakeError: something is missing or damaged.
-    """
-    backup = _location(backup_path)
-    Engine().execute(f"VERIFY BACKUP {_text.literal(backup)}")
-    files = _manifest(backup)[2]
-    return BackupVerificationReport(
-        files_verified=len(files), total_size_bytes=sum(int(file["size"]) for file in files), schema_valid=True
-    )
-
-
-def get_backup_metadata(backup_path: str | os.PathLike[str]) -> BackupMetadata:
-    """What a backup holds: its table's rows and data files, and when it was taken, in milliseconds since 1970."""
-    backup = _location(backup_path)
-    manifest = _manifest(backup)
-    folder = f"{backup.rstrip('/')}/{manifest[1]['folder']}"
-    at = _table_at(folder)
-    engine = Engine()
-    found = f'SELECT "numFiles" AS files, "sizeInBytes" AS bytes FROM {at[:-1]}$detail`'
-    detail = single(_rows(engine.execute(found)))
-    rows = single(_rows(engine.execute(f"SELECT count(*) AS rows FROM {at}")))["rows"]
-    return BackupMetadata(
-        timestamp=_taken(manifest), total_rows=rows, total_files=detail["files"], total_size_bytes=detail["bytes"]
-    )
-
-
-def restore_with_credentials(
-    backup_path: str | os.PathLike[str], restore_path: str | os.PathLike[str], *who: Any, **named: Any
-) -> None:
-    """As ``restore``, by a user."""
-    _credentials(*who, **named)
-    restore(backup_path, restore_path)
-
-
-def restore_to_transaction_with_credentials(
-    backup_path: str | os.PathLike[str],
-    restore_path: str | os.PathLike[str],
-    transaction_id: int,
-    *who: Any,
-    **named: Any,
-) -> None:
-    """As ``restore_to_transaction``, by a user."""
-    _credentials(*who, **named)
-    restore_to_transaction(backup_path, restore_path, transaction_id)
-
-
-def verify_backup_with_credentials(
-    backup_path: str | os.PathLike[str], *who: Any, **named: Any
-) -> BackupVerificationReport:
-    """As ``verify_backup``, by a user."""
-    _credentials(*who, **named)
-    return verify_backup(backup_path)
-
-
-def get_backup_metadata_with_credentials(
-    backup_path: str | os.PathLike[str], *who: Any, **named: Any
-) -> BackupMetadata:
-    """As ``get_backup_metadata``, by a user."""
-    _credentials(*who, **named)
-    return get_backup_metadata(backup_path)

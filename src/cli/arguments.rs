@@ -12,7 +12,8 @@ use datafusion_cli::print_options::MaxRows;
 use super::exit::ExitCode;
 use super::login::{LoginArguments, PASSWORD_VARIABLE, USER_VARIABLE};
 use super::monitor::{HealthArguments, MetricsArguments};
-use super::mount::{MountArguments, ServeAction};
+use super::mount::MountArguments;
+use super::server::ServeAction;
 use super::style::ColorChoice;
 
 /// The variable that names the lake where the command line does not.

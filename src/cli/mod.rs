@@ -11,12 +11,14 @@ mod functions;
 mod generate;
 mod history;
 mod limits;
+mod log;
 mod login;
 mod monitor;
 mod mount;
 mod progress;
 mod prompt;
 mod rows;
+mod server;
 mod settings;
 mod shell;
 mod statement;
@@ -30,6 +32,7 @@ use self::arguments::{Action, Arguments, LogFormat};
 use self::commands::Next;
 use self::diagnostics::Source;
 use self::exit::ExitCode;
+use self::log::Log;
 use self::monitor::HealthArguments;
 use self::settings::Settings;
 use self::shell::{Runtimes, Shell};
@@ -62,13 +65,13 @@ pub fn main() -> std::process::ExitCode {
             .and_then(|text| print(&text)),
         Some(Action::SqlReference) => print(crate::reference::markdown().as_bytes()),
         Some(Action::Mount(arguments)) => {
-            start_log(arguments.server.log_format);
+            let _log = Log::start(arguments.server.log_format);
             mount::reported(mount::mount(arguments))
         }
         Some(Action::Unmount { mountpoint }) => mount::reported(mount::unmount(mountpoint)),
         Some(Action::Serve(action)) => {
-            start_log(action.log_format());
-            mount::reported(mount::serve_nfs(action))
+            let _log = Log::start(action.log_format());
+            mount::reported(server::serve_nfs(action))
         }
         Some(Action::Health(arguments)) => health(arguments),
         Some(Action::Metrics(arguments)) => monitor::metrics(arguments)
@@ -108,7 +111,7 @@ fn print(text: &[u8]) -> Result<(), ExitCode> {
 
 /// Runs what the arguments ask for. Every error has been reported when this returns.
 fn run(arguments: &Arguments) -> Result<(), ExitCode> {
-    start_log(arguments.log_format);
+    let _log = Log::start(arguments.log_format);
     // Every name on the command line is seen from where the program was started, so before the folder changes.
     let lake = arguments.lake();
     let files: Vec<PathBuf> = arguments.files.iter().map(|file| from_the_start(file)).collect();
@@ -220,21 +223,6 @@ fn open(arguments: &Arguments, lake: &str) -> Result<Shell, Refusal> {
     Ok(Shell::new(session, runtimes, settings, style))
 }
 
-/// Logs to standard error what `POSIXLAKE_LOG` asks for; nothing without it.
-fn start_log(format: LogFormat) {
-    let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("POSIXLAKE_LOG") else {
-        return;
-    };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    // The first log stands.
-    let _ = match format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-    };
-}
-
 /// Looks at a lake, prints what was found, and fails where anything is wrong.
 fn health(arguments: &HealthArguments) -> Result<(), ExitCode> {
     let options = arguments
@@ -249,7 +237,7 @@ fn health(arguments: &HealthArguments) -> Result<(), ExitCode> {
     let mut as_given = Arguments::parse_from(words);
     as_given.format = arguments.format;
     as_given.login = arguments.login.clone();
-    start_log(LogFormat::Text);
+    let _log = Log::start(LogFormat::Text);
     let mut shell = open(&as_given, &as_given.lake()).map_err(|(error, code)| {
         let of_kind = mount::report(&error);
         code.unwrap_or(of_kind)

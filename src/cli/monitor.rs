@@ -8,7 +8,7 @@ use clap::Args;
 use datafusion_cli::print_format::PrintFormat;
 
 use super::login::LoginArguments;
-use super::mount::servers;
+use super::server::servers;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a server may take to answer.

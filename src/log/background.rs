@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use object_store::ObjectStoreExt;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::{Snapshot, checkpoint, checksum, clean_up, compaction};
+use super::{Snapshot, checkpoint, checksum, clean_up, commit_path, compaction};
 use crate::error::Result;
 
 /// The commits between two checkpoints where the table does not say, as in Spark.
@@ -45,6 +46,8 @@ struct Due {
     /// With the first of the versions that go together.
     compaction: Option<(Snapshot, u64)>,
     checksum: Option<Snapshot>,
+    /// The first and the last of the versions that this session committed without another's between them.
+    own: Option<(u64, u64)>,
     /// When the log was last cleaned up, which takes a listing of it.
     cleaned: Option<Instant>,
     /// Whether a task looks after the table.
@@ -61,7 +64,11 @@ enum Job {
         table: Snapshot,
         first: u64,
     },
-    Checksum(Snapshot),
+    Checksum {
+        table: Snapshot,
+        /// At the end of the session, which waits for no pause: the version before it that is another's.
+        behind: Option<u64>,
+    },
     /// Wait whether another version comes behind this one.
     Wait(u64),
 }
@@ -111,6 +118,10 @@ impl Table {
             self.called.notify_one();
         }
         due.checksum = Some(table.clone());
+        due.own = match due.own {
+            Some((first, last)) if last + 1 == version => Some((first, version)),
+            _ => Some((version, version)),
+        };
         !std::mem::replace(&mut due.attended, true)
     }
 
@@ -118,7 +129,7 @@ impl Table {
         let mut quiet = None;
         loop {
             let busy = self.busy.lock().await;
-            let next = self.due.lock().next(quiet);
+            let next = self.due.lock().next(quiet, *closing.borrow());
             match next {
                 None => return,
                 Some(Job::Wait(version)) => {
@@ -136,7 +147,7 @@ impl Table {
 }
 
 impl Due {
-    fn next(&mut self, quiet: Option<u64>) -> Option<Job> {
+    fn next(&mut self, quiet: Option<u64>, closing: bool) -> Option<Job> {
         if let Some(table) = self.checkpoint.take() {
             let clean_up = self.cleaned.is_none_or(|last| last.elapsed() >= BETWEEN_CLEAN_UPS);
             if clean_up {
@@ -148,7 +159,11 @@ impl Due {
             return Some(Job::Compaction { table, first });
         }
         match self.checksum.as_ref().map(Snapshot::version) {
-            Some(version) if quiet == Some(version) => self.checksum.take().map(Job::Checksum),
+            Some(version) if quiet == Some(version) => {
+                let first = self.own.map_or(version, |(first, _)| first);
+                let behind = first.checked_sub(1).filter(|_| closing);
+                self.checksum.take().map(|table| Job::Checksum { table, behind })
+            }
             Some(version) => Some(Job::Wait(version)),
             None => {
                 self.attended = false;
@@ -161,6 +176,7 @@ impl Due {
         self.checkpoint = None;
         self.compaction = None;
         self.checksum = None;
+        self.own = None;
     }
 }
 
@@ -169,7 +185,7 @@ impl Job {
         let (what, table) = match &self {
             Self::Checkpoint { table, .. } => ("a checkpoint", table),
             Self::Compaction { table, .. } => ("compacted commits", table),
-            Self::Checksum(table) => ("a checksum", table),
+            Self::Checksum { table, .. } => ("a checksum", table),
             Self::Wait(_) => return,
         };
         if let Err(error) = self.write(table).await {
@@ -191,10 +207,28 @@ impl Job {
                 Ok(())
             }
             Self::Compaction { first, .. } => compaction::write(table, *first).await,
-            Self::Checksum(_) => checksum::write(table).await,
+            // Readers of the kernel fail where they list a checksum and overlook its commit, both made meanwhile: where many
+            // processes make one version each, none gets a checksum at once.
+            Self::Checksum {
+                behind: Some(other), ..
+            } if !is_quiet(table, *other).await? => Ok(()),
+            Self::Checksum { .. } => checksum::write(table).await,
             Self::Wait(_) => Ok(()),
         }
     }
+}
+
+/// Whether the table's version came a while after an earlier one, by the store's clock.
+async fn is_quiet(table: &Snapshot, earlier: u64) -> Result<bool> {
+    let store = table.store();
+    let before = match store.head(&commit_path(earlier)).await {
+        Ok(before) => before.last_modified,
+        // It was cleaned up long ago.
+        Err(object_store::Error::NotFound { .. }) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
+    let since = store.head(&commit_path(table.version())).await?.last_modified - before;
+    Ok(since.to_std().is_ok_and(|since| since >= QUIET))
 }
 
 fn interval(table: &Snapshot) -> u64 {

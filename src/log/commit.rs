@@ -66,6 +66,10 @@ pub(crate) struct Commit {
 /// # Errors
 /// [`ErrorKind::Conflict`] where another writer's commit came first that the mode does not allow: nothing was committed.
 /// [`ErrorKind::Storage`] where the store failed and the commit is known not to stand.
+#[tracing::instrument(
+    skip_all,
+    fields(table = %log_store.root_url(), operation = commit.operation, version = tracing::field::Empty, retries = tracing::field::Empty)
+)]
 pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u64> {
     let store = log_store.object_store(None);
     let operation_id = Uuid::new_v4().to_string();
@@ -112,6 +116,10 @@ pub(crate) async fn commit(log_store: &dyn LogStore, commit: Commit) -> Result<u
         )))
         .await;
     }
+    // Collectors know no unsigned numbers.
+    tracing::Span::current()
+        .record("version", version.cast_signed())
+        .record("retries", i64::from(retries));
     // What was committed is never reported as failed.
     let _ = failpoint::at("commit.acknowledged");
     let _ = COMMITTED.try_with(|last| last.store(i64::try_from(version).unwrap_or(-1), Ordering::Relaxed));

@@ -146,8 +146,7 @@ impl ExecutionPlan for MonitorExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let run = self.run();
-        let span = tracing::info_span!("statement", query = run.query.number, statement = run.query.name);
-        let entered = span.enter();
+        let entered = run.span.enter();
         let inner = self.input.execute(partition, context).inspect_err(|_| run.fail())?;
         drop(entered);
         let (abort, registration) = AbortHandle::new_pair();
@@ -156,7 +155,6 @@ impl ExecutionPlan for MonitorExec {
             schema: inner.schema(),
             inner: Some(Abortable::new(inner, registration)),
             run,
-            span,
         }))
     }
 }
@@ -167,7 +165,6 @@ struct Watching {
     /// None when there are no more.
     inner: Option<Abortable<SendableRecordBatchStream>>,
     run: Arc<Run>,
-    span: tracing::Span,
 }
 
 impl Stream for Watching {
@@ -179,7 +176,7 @@ impl Stream for Watching {
             return Poll::Ready(None);
         };
         let polled = {
-            let _entered = this.span.enter();
+            let _entered = this.run.span.enter();
             inner.poll_next_unpin(context)
         };
         match polled {

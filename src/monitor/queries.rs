@@ -102,13 +102,24 @@ pub(super) struct Run {
     failed: AtomicBool,
     /// Partitions that have not told all their rows yet.
     left: AtomicU64,
+    /// The statement, for logs and traces.
+    pub(super) span: tracing::Span,
 }
 
 impl Run {
     pub(super) fn begin(monitor: Arc<Monitor>, query: Query, partitions: usize) -> Self {
         let query = Arc::new(query);
         monitor.begin(query.clone());
+        let span = tracing::info_span!(
+            "statement",
+            // Collectors know no unsigned numbers.
+            query = query.number.cast_signed(),
+            statement = query.name,
+            rows = tracing::field::Empty,
+            outcome = tracing::field::Empty
+        );
         Self {
+            span,
             query,
             monitor,
             failed: AtomicBool::new(false),
@@ -137,6 +148,9 @@ impl Drop for Run {
             Outcome::Cancelled
         };
         let (took, rows) = (self.query.clock.elapsed(), self.query.rows.load(Ordering::Relaxed));
+        self.span
+            .record("rows", rows.cast_signed())
+            .record("outcome", outcome.name());
         tracing::info!(
             query = self.query.number,
             statement = self.query.name,

@@ -198,6 +198,15 @@ def test_the_last_version_of_a_session_has_a_checksum(lake):
     lake.sql("CHECKPOINT t", "FSCK REPAIR TABLE t DRY RUN")
 
 
+@pytest.mark.parametrize(("seconds", "has"), [(-10, True), (10, False)])
+def test_versions_of_many_processes_get_no_checksum_at_once(lake, seconds, has):
+    lake.sql("CREATE TABLE t (id BIGINT)")
+    then = time.time() + seconds
+    os.utime(log(lake) / f"{0:020}.json", (then, then))
+    lake.sql("INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)")
+    assert (2 in versions(lake, "*.crc")) is has
+
+
 def test_no_checksum_outlives_its_table(lake):
     lake.sql("CREATE TABLE t (id BIGINT)", "INSERT INTO t VALUES (1)", "DROP TABLE t", "CREATE TABLE t (n INT)")
     assert versions(lake, "*.crc") == [0]

@@ -1,6 +1,7 @@
 """What the program tells of itself: counters, running statements, health, HTTP and logs."""
 
 import csv
+import http.server
 import io
 import json
 import os
@@ -8,10 +9,13 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 
 def metric(rows, name, labels=""):
     return next(float(row["value"]) for row in rows if row["name"] == name and labels in row["labels"])
@@ -139,3 +143,71 @@ def test_logs_are_objects(lake):
     scan = next(line for line in lines if line["message"] == "table scanned")
     assert scan["version"] == 0 and scan["rows"] == 1 and scan["table"].endswith("/t/")
     assert any(line["message"] == "committed" and line["version"] == 0 for line in lines)
+
+
+class Collector:
+    """Takes traces as OTLP over HTTP says (protobuf)."""
+
+    def __init__(self):
+        self.requests = requests = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                requests.append((self.path, self.headers["Authorization"], ExportTraceServiceRequest.FromString(body)))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def spans(self):
+        """Each span with its attributes."""
+        scopes = [scope for _, _, request in self.requests for resource in request.resource_spans for scope in resource.scope_spans]
+        return [(span, plain(span.attributes)) for scope in scopes for span in scope.spans]
+
+
+def plain(attributes):
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in attributes}
+
+
+@pytest.fixture
+def collector():
+    collector = Collector()
+    yield collector
+    collector.server.shutdown()
+
+
+def test_traces_are_sent_to_a_collector(lake, collector):
+    statements = ["CREATE TABLE t AS SELECT 1 AS id", "UPDATE t SET id = 2 WHERE id = 1", "SELECT * FROM t", "SELECT nothing FROM t"]
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=me"}
+    answer = subprocess.run(lake.command(*statements), capture_output=True, text=True, env=environment)
+    assert answer.returncode != 0 and "nothing" in answer.stderr and "trace" not in answer.stderr, answer
+    assert {(path, authorization) for path, authorization, _ in collector.requests} == {("/v1/traces", "me")}
+    resource = plain(collector.requests[0][2].resource_spans[0].resource.attributes)
+    assert resource["service.name"] == "posixlake" and resource["service.version"]
+    spans = collector.spans()
+    ended = {told["statement"]: (span, told) for span, told in spans if span.name == "statement"}
+    assert {name: (told["rows"], told["outcome"]) for name, (_, told) in ended.items()} == {
+        "CREATE TABLE": (1, "finished"), "UPDATE": (1, "finished"), "SELECT": (1, "finished"),
+    }
+    update, select = ended["UPDATE"][0], ended["SELECT"][0]
+    commits = {told["version"]: (span, told) for span, told in spans if span.name == "commit"}
+    assert commits.keys() == {0, 1} and commits[1][1]["operation"] == "UPDATE" and commits[1][1]["table"].endswith("/t/")
+    assert commits[1][0].trace_id == update.trace_id and commits[1][0].parent_span_id == update.span_id
+    scan, told = next((span, told) for span, told in spans if span.name == "scan" and span.trace_id == select.trace_id)
+    assert told["version"] == 1 and told["rows"] == 1 and told["files_read"] == 1 and told["table"].endswith("/t/")
+    assert select.start_time_unix_nano <= scan.start_time_unix_nano <= scan.end_time_unix_nano
+
+
+def test_a_collector_that_is_away_is_not_waited_for(lake):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{closed.getsockname()[1]}", "POSIXLAKE_LOG": "warn"}
+        answer = subprocess.run(lake.command("SELECT 1 AS one"), capture_output=True, text=True, env=environment, timeout=60)
+    assert answer.returncode == 0 and "1" in answer.stdout and "HTTP export failed" in answer.stderr, answer

@@ -187,6 +187,8 @@ pub(super) struct Run {
     noted: AtomicBool,
     started: DateTime<Utc>,
     clock: Instant,
+    /// The scan, for traces.
+    span: tracing::Span,
 }
 
 impl Run {
@@ -197,7 +199,18 @@ impl Run {
         partitions: usize,
         counts: impl Fn() -> Counts + Send + Sync + 'static,
     ) -> Self {
+        let span = tracing::info_span!(
+            "scan",
+            table,
+            // Collectors know no unsigned numbers.
+            version = version.cast_signed(),
+            rows = tracing::field::Empty,
+            files_read = tracing::field::Empty,
+            files_skipped = tracing::field::Empty,
+            bytes_read = tracing::field::Empty
+        );
         Self {
+            span,
             log,
             table,
             version,
@@ -223,12 +236,19 @@ impl Run {
 
     fn note(&self) {
         if !self.noted.swap(true, Ordering::Relaxed) {
+            let counts = (self.counts)();
+            let rows = self.rows.load(Ordering::Relaxed);
+            self.span
+                .record("rows", rows.cast_signed())
+                .record("files_read", counts.files_read.cast_signed())
+                .record("files_skipped", counts.files_skipped.cast_signed())
+                .record("bytes_read", counts.bytes_read.cast_signed());
             self.log.note(Scanned {
                 started: self.started,
                 table: self.table.clone(),
                 version: self.version,
-                counts: (self.counts)(),
-                rows: self.rows.load(Ordering::Relaxed),
+                counts,
+                rows,
                 took: self.clock.elapsed(),
             });
         }
