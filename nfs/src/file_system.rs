@@ -63,11 +63,59 @@ impl<T> Effect<T> {
     }
 }
 
+/// Bytes in pieces, each where it was: they are put together by the socket.
+#[derive(Debug, Clone, Default)]
+pub struct Data(Vec<Bytes>);
+
+impl Data {
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Bytes::is_empty)
+    }
+
+    /// The pieces in order.
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.0
+    }
+
+    /// A copy in one piece.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.0.concat()
+    }
+
+    /// Leaves out what is beyond `most` bytes.
+    pub fn truncate(&mut self, most: usize) {
+        let mut left = most;
+        self.0.retain_mut(|piece| {
+            piece.truncate(left);
+            left -= piece.len();
+            !piece.is_empty()
+        });
+    }
+}
+
+impl From<Bytes> for Data {
+    fn from(bytes: Bytes) -> Self {
+        Self(vec![bytes])
+    }
+}
+
+impl From<Vec<Bytes>> for Data {
+    fn from(pieces: Vec<Bytes>) -> Self {
+        Self(pieces)
+    }
+}
+
 /// Bytes of a file.
 #[derive(Debug, Clone)]
 pub struct ReadPart {
     /// The bytes, at most as many as were asked for; fewer only at the end of the file.
-    pub data: Bytes,
+    pub data: Data,
     /// Whether they reach the end of the file.
     pub end: bool,
     /// The file's attributes. Linux clients take all replies to READ to be as long as the first one before the data (`read_hdrsize`), so they must always be there.

@@ -12,5 +12,5 @@ pub mod rpc;
 pub mod scratch;
 
 pub use file_system::{
-    Caller, Effect, Entry, FileSystem, Handle, Limits, Listing, Object, ReadPart, Space, Status, Written,
+    Caller, Data, Effect, Entry, FileSystem, Handle, Limits, Listing, Object, ReadPart, Space, Status, Written,
 };

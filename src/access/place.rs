@@ -5,7 +5,7 @@ use std::sync::Arc;
 use object_store::path::Path;
 use url::{Position, Url};
 
-use crate::catalog::{DEFAULT_SCHEMA, ONLY_TABLE, has_any};
+use crate::catalog::{DEFAULT_SCHEMA, ONLY_TABLE, has_log};
 use crate::error::Result;
 use crate::store::{Stores, folder_url, path_of};
 
@@ -61,7 +61,7 @@ impl Home {
     /// As the store's.
     pub(super) async fn open(root: &Url, stores: &Arc<Stores>) -> Result<Self> {
         Ok(Self {
-            single: has_any(stores.folder(root)?.as_ref(), &Path::from("_delta_log")).await?,
+            single: has_log(stores.folder(root)?.as_ref(), &Path::default()).await?,
             users: folder_url(&format!("{FOLDER}/access"), Some(root))?,
             audit: folder_url(&format!("{FOLDER}/audit"), Some(root))?,
             folder: path_of(root)?,

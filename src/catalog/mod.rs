@@ -16,7 +16,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parking_lot::RwLock;
 use url::Url;
 
@@ -26,7 +26,7 @@ pub(crate) use system::SYSTEM_SCHEMA;
 
 use crate::access::Access;
 use crate::error::{Error, Result};
-use crate::log::{Background, Snapshot, history};
+use crate::log::{self, Background, Snapshot, history};
 use crate::monitor::Monitor;
 use crate::store::{Stores, folder_url, path_of};
 use crate::table::ScanLog;
@@ -515,7 +515,7 @@ impl Lake {
 }
 
 async fn is_table(store: Arc<dyn ObjectStore>, folder: Path, name: String) -> Result<(String, bool)> {
-    Ok((name, has_any(store.as_ref(), &folder.join("_delta_log")).await?))
+    Ok((name, has_log(store.as_ref(), &folder).await?))
 }
 
 fn part_name(part: &ObjectNamePart) -> Result<String> {
@@ -549,6 +549,23 @@ fn block_on<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> 
             .join()
             .unwrap_or_else(|_| Err(Error::internal("a listing of the lake panicked")))
     })
+}
+
+/// Whether a folder is a table's: whether there is a file in its log.
+///
+/// # Errors
+/// Where the store fails.
+pub(crate) async fn has_log(store: &dyn ObjectStore, folder: &Path) -> Result<bool> {
+    let log = folder.clone().join(log::FOLDER);
+    // Logs are long, and nearly all have one of these: only without them is there a listing.
+    for name in ["00000000000000000000.json", "_last_checkpoint"] {
+        match store.head(&log.clone().join(name)).await {
+            Ok(_) => return Ok(true),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    has_any(store, &log).await
 }
 
 /// Whether a folder holds a file. Hidden ones do not count: what a put that was cut off has left behind is no table.

@@ -23,9 +23,9 @@ use super::blueprint::fields;
 use super::create_table::first_commit;
 use super::target::nothing;
 use crate::access::Touch;
-use crate::catalog::{LOCATION_SCHEMA, Lake, TableId, has_any};
+use crate::catalog::{LOCATION_SCHEMA, Lake, TableId, has_log};
 use crate::error::{Error, Result};
-use crate::log::{Commit, FOLDER, Mode};
+use crate::log::{Commit, Mode};
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::folder_url;
 use crate::table::evolution::check_names;
@@ -97,7 +97,7 @@ impl Converting {
     /// The Parquet files below the folder, in order; what is hidden is none of the table's.
     async fn found(&self) -> Result<Vec<ObjectMeta>> {
         let store = self.store()?;
-        if has_any(store.as_ref(), &Path::from(FOLDER)).await? {
+        if has_log(store.as_ref(), &Path::default()).await? {
             return Err(Error::already_exists(format!(
                 "'{}' is a Delta table already",
                 self.id.url

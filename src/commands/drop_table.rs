@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::target::{is_external, local_folder, names, nothing};
 use crate::access::Touch;
-use crate::catalog::{LOCATION_SCHEMA, Lake, TableId, has_any};
+use crate::catalog::{LOCATION_SCHEMA, Lake, TableId, has_log};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::log::FOLDER;
@@ -76,7 +76,7 @@ pub(super) async fn plan(planner: &Planner, request: &DropTable, text: String) -
 
 /// Whether a log stands, readable or not: a damaged table can be dropped too.
 async fn stands(lake: &Lake, id: &TableId) -> Result<bool> {
-    has_any(lake.stores().folder(&id.url)?.as_ref(), &Path::from(FOLDER)).await
+    has_log(lake.stores().folder(&id.url)?.as_ref(), &Path::default()).await
 }
 
 /// Looks whether `DROP VIEW` names views, before DataFusion drops them.

@@ -16,9 +16,8 @@ use super::target::nothing;
 use posixlake_sql::Privilege;
 
 use crate::access::Touch;
-use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, SYSTEM_SCHEMA, check_new_name, has_any};
+use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, SYSTEM_SCHEMA, check_new_name, has_any, has_log};
 use crate::error::{Error, Result};
-use crate::log::FOLDER;
 use crate::plan::{Command, Planner, Running, command_plan};
 use crate::store::folder_url;
 use crate::table::types::name_of;
@@ -126,13 +125,13 @@ impl Changing {
             ));
         };
         let store = self.lake.stores().folder(root)?;
-        if has_any(store.as_ref(), &Path::from(FOLDER)).await? {
+        if has_log(store.as_ref(), &Path::default()).await? {
             return Err(Error::unsupported(format!(
                 "the lake '{root}' is itself a table; it has no schemas"
             )));
         }
         let folder = Path::parse(&self.name).map_err(|error| Error::invalid(error.to_string()))?;
-        if has_any(store.as_ref(), &folder.clone().join(FOLDER)).await? {
+        if has_log(store.as_ref(), &folder).await? {
             return Err(match self.create {
                 true => Error::already_exists(format!("{} is a table; give the schema another name", self.name)),
                 false => Error::invalid(format!("{} is a table, not a schema; use DROP TABLE", self.name)),

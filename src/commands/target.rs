@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
-use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, SYSTEM_SCHEMA, TableId, check_new_name, has_any};
+use crate::catalog::{CATALOG, DEFAULT_SCHEMA, LOCATION_SCHEMA, Lake, SYSTEM_SCHEMA, TableId, check_new_name, has_log};
 use crate::error::{Error, Result};
 use crate::store::{folder_url, path_of};
 use crate::table::types::name_of;
@@ -141,7 +141,7 @@ impl NewName {
             .into_iter()
             .take_while(|ancestor| root.as_ref().is_some_and(|root| inside(root, ancestor)))
         {
-            if has_any(store.as_ref(), &ancestor.clone().join("_delta_log")).await? {
+            if has_log(store.as_ref(), &ancestor).await? {
                 return Err(Error::already_exists(format!(
                     "'{}' lies inside the table at '/{ancestor}'; tables do not lie inside each other",
                     self.id.url
@@ -155,7 +155,7 @@ impl NewName {
         };
         for inner in listed.common_prefixes {
             let visible = inner.filename().is_some_and(|name| !name.starts_with(['_', '.']));
-            if visible && has_any(store.as_ref(), &inner.clone().join("_delta_log")).await? {
+            if visible && has_log(store.as_ref(), &inner).await? {
                 return Err(Error::already_exists(format!(
                     "{} is a schema: it holds the table {}; give the table another name",
                     posixlake_sql::quote_identifier(&self.id.name),

@@ -17,7 +17,7 @@ use super::session::Session;
 use super::table::{Client, Loss, version_time};
 use super::{Became, Mount, statement};
 use crate::call;
-use crate::file_system::{Caller, Handle, ReadPart, Status};
+use crate::file_system::{Caller, Data, Handle, ReadPart, Status};
 use crate::lake::{Author, DataFile, Version};
 use crate::render::Rendering;
 use crate::scratch::Id;
@@ -230,23 +230,23 @@ impl Mount {
         if matches!(node, Node::Text(_) | Node::PinnedText { .. } | Node::Data { .. }) {
             call::recent_will_do();
         }
-        let (data, attributes) = match node {
+        let (data, attributes): (Data, _) = match node {
             Node::Text(id) => {
                 let content = self.content(&client, id).await?;
                 let attributes = self.stat_content(&client, node, id, &content, true).await?;
                 let data = match &content {
-                    Content::Staged(session) => session.lock().await.read(offset, length).await.map_err(failed)?,
-                    Content::Rows(_, rendering) => rendering.read(offset, length).await.map_err(failed)?,
-                    Content::Blank(_, rendering) => slice(rendering.header(), offset, length),
+                    Content::Staged(session) => session.lock().await.read(offset, length).await.map_err(failed)?.into(),
+                    Content::Rows(_, rendering) => rendering.read_pieces(offset, length).await.map_err(failed)?.into(),
+                    Content::Blank(_, rendering) => slice(rendering.header(), offset, length).into(),
                 };
                 (data, attributes)
             }
             Node::PinnedText { table, format, version } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
                 let rendering = self.rendering(&version, *format).await?;
-                let data = rendering.read(offset, length).await.map_err(failed)?;
+                let data = rendering.read_pieces(offset, length).await.map_err(failed)?;
                 let attributes = self.file_attributes(node, rendering.size(), version_time(&version), false);
-                (data, attributes)
+                (data.into(), attributes)
             }
             Node::Data { table, version, file } => {
                 let version = self.version(&*self.table_at(*table).await?, *version).await?;
@@ -258,7 +258,7 @@ impl Mount {
                     self.lake.bytes(&version, file, offset..end).await.map_err(failed)?
                 };
                 (
-                    data,
+                    data.into(),
                     self.file_attributes(node, file.size, version_time(&version), false),
                 )
             }
@@ -268,14 +268,17 @@ impl Mount {
                 let query = self.query(&client);
                 let query = query.lock().await;
                 let data = query.read(offset, length).map_err(|error| io_status(&error))?;
-                (data, self.file_attributes(node, query.size(), time(query.time), true))
+                (
+                    data.into(),
+                    self.file_attributes(node, query.size(), time(query.time), true),
+                )
             }
             Node::Scratch(id) => return self.scratch.read(*id, offset, count).await,
             Node::Root | Node::Schema(_) | Node::Table(_) | Node::Pinned { .. } => return Err(Status::NFS3ERR_ISDIR),
             node => {
                 let (bytes, time) = self.small(node).await?;
                 let attributes = self.file_attributes(node, bytes.len() as u64, time, false);
-                (slice(&bytes, offset, length), attributes)
+                (slice(&bytes, offset, length).into(), attributes)
             }
         };
         // A text may have grown or shrunk since its attributes were taken, and nothing without an end is an error to clients. Only at the end are there fewer

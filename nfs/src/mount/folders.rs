@@ -125,6 +125,9 @@ impl Mount {
         }
         match folder {
             Node::Root | Node::Schema(_) => {
+                if let Some(table) = self.find_known(folder, name).await {
+                    return Ok(Node::Table(table.id));
+                }
                 let tables = self.tables().await?;
                 let schema = match folder {
                     Node::Schema(id) => Some(self.schema_name(*id).await?),
@@ -184,6 +187,20 @@ impl Mount {
         }
         let found = self.scratch.lookup(&self.scratch_behind(folder).await?, name).await?;
         Ok(Node::Scratch(found.id))
+    }
+
+    /// A table that was seen before, if it is there still: the lake is listed for other names only.
+    async fn find_known(&self, folder: &Node, name: &[u8]) -> Option<Arc<Table>> {
+        let is = |table: &Table| {
+            let in_folder = match (folder, &table.name.schema) {
+                (Node::Root, None) => true,
+                (Node::Schema(id), Some(schema)) => schema_id(schema) == *id,
+                _ => false,
+            };
+            in_folder && table.name.table.as_bytes() == name
+        };
+        let known = self.tables.lock().values().find(|table| is(table)).cloned()?;
+        self.latest(&known).await.is_ok().then_some(known)
     }
 
     /// The object of a table's own that a name in its folder leads to.

@@ -96,23 +96,30 @@ impl Rendering {
         self.header.len() as u64 + self.body
     }
 
-    /// Up to `length` bytes from `offset` on; fewer only at the end.
+    /// Up to `length` bytes from `offset` on, in pieces; fewer only at the end.
+    ///
+    /// # Errors
+    /// As the lake's.
+    pub async fn read_pieces(self: &Arc<Self>, offset: u64, length: usize) -> Result<Vec<Bytes>> {
+        let end = offset.saturating_add(length as u64).min(self.size());
+        if offset >= end {
+            return Ok(Vec::new());
+        }
+        let pieces = self.text(offset..end).try_collect().await?;
+        self.read_ahead(offset, end);
+        Ok(pieces)
+    }
+
+    /// As [`Rendering::read_pieces`], in one piece.
     ///
     /// # Errors
     /// As the lake's.
     pub async fn read(self: &Arc<Self>, offset: u64, length: usize) -> Result<Bytes> {
-        let end = offset.saturating_add(length as u64).min(self.size());
-        if offset >= end {
-            return Ok(Bytes::new());
+        let mut pieces = self.read_pieces(offset, length).await?;
+        match pieces.len() {
+            0 | 1 => Ok(pieces.pop().unwrap_or_default()),
+            _ => Ok(pieces.concat().into()),
         }
-        let mut pieces: Vec<Bytes> = self.text(offset..end).try_collect().await?;
-        self.read_ahead(offset, end);
-        if pieces.len() == 1 {
-            return Ok(pieces.pop().unwrap_or_default());
-        }
-        let mut joined = BytesMut::with_capacity((end - offset) as usize);
-        pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
-        Ok(joined.freeze())
     }
 
     /// The bytes of a range, in order, in pieces of at most a chunk. A few chunks are made ahead of the one that is read.

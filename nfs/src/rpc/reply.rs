@@ -9,7 +9,7 @@ use nfs3_types::xdr_codec::Pack;
 
 use super::procedure::Procedure;
 use super::xdr::{padding, put, put_opaque};
-use crate::{Handle, Status};
+use crate::{Data, Handle, Status};
 
 const REPLY: u32 = 1;
 const ZEROS: [u8; 3] = [0; 3];
@@ -18,7 +18,7 @@ const ZEROS: [u8; 3] = [0; 3];
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     head: Bytes,
-    data: Bytes,
+    data: Data,
 }
 
 impl Reply {
@@ -30,7 +30,7 @@ impl Reply {
     pub(crate) fn slices<'a>(&'a self, out: &mut Vec<IoSlice<'a>>) {
         out.push(IoSlice::new(&self.head));
         if !self.data.is_empty() {
-            out.push(IoSlice::new(&self.data));
+            out.extend(self.data.pieces().iter().map(|piece| IoSlice::new(piece)));
             let padding = ZEROS.get(..padding(self.data.len())).unwrap_or_default();
             if !padding.is_empty() {
                 out.push(IoSlice::new(padding));
@@ -82,7 +82,7 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) struct Body {
     out: Vec<u8>,
-    data: Bytes,
+    data: Data,
     status: Status,
 }
 
@@ -90,7 +90,7 @@ impl Body {
     fn begin(xid: u32) -> Self {
         let mut body = Self {
             out: Vec::with_capacity(320),
-            data: Bytes::new(),
+            data: Data::default(),
             status: nfsstat3::NFS3_OK,
         };
         // The record mark, known at the end.
@@ -141,7 +141,7 @@ impl Body {
     }
 
     /// Ends the reply with `data`.
-    pub(crate) fn put_data(&mut self, data: Bytes) {
+    pub(crate) fn put_data(&mut self, data: Data) {
         self.put(&u32::try_from(data.len()).unwrap_or(u32::MAX));
         self.data = data;
     }

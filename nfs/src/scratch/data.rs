@@ -129,7 +129,7 @@ impl Tree {
         Ok(ReadPart {
             // By the size from before the data: the file may have grown or shrunk, and nothing without an end is an error to clients.
             end: offset.saturating_add(data.len() as u64) >= size.min(facts.size),
-            data: Bytes::from(data),
+            data: Bytes::from(data).into(),
             attributes: facts.attributes(self.options.fsid),
         })
     }

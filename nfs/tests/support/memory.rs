@@ -586,7 +586,7 @@ impl FileSystem for Memory {
         let data = node.read(offset, count);
         Ok(ReadPart {
             end: offset.saturating_add(data.len() as u64) >= node.size,
-            data,
+            data: data.into(),
             attributes: state.attributes(id).ok_or(Status::NFS3ERR_STALE)?,
         })
     }

@@ -16,7 +16,7 @@ use super::chain::Table;
 use super::copy::{COPIES, copy, measure};
 use super::manifest::Entry;
 use super::walk::Walk;
-use crate::catalog::{Lake, Point, has_any, show_time};
+use crate::catalog::{Lake, Point, has_log, show_time};
 use crate::commands::restore::GoingBack;
 use crate::commands::target::NewName;
 use crate::dml::with_retries;
@@ -289,7 +289,7 @@ impl Bringing<'_> {
         if begun {
             let wanted = plan.log.iter().chain(&plan.extras).map(|entry| entry.path.clone());
             self.clear(&wanted.collect()).await?;
-        } else if has_any(store.as_ref(), &Path::from(FOLDER)).await? {
+        } else if has_log(store.as_ref(), &Path::default()).await? {
             return Err(self.other_writer());
         }
         let mut written = Vec::new();

@@ -110,7 +110,7 @@ impl World {
                 let part = scratch.read(*id, offset.into(), count.into()).await.unwrap();
                 let start = bytes.len().min(offset.into());
                 let end = bytes.len().min(start + usize::from(count));
-                assert_eq!(part.data, bytes[start..end]);
+                assert_eq!(part.data.to_vec(), bytes[start..end]);
                 assert_eq!(part.end, usize::from(offset) + part.data.len() >= bytes.len());
             }
             Step::Rename(from, to) => {

@@ -27,9 +27,9 @@ each_ownership! {
         scratch.put(id, 0, b"abc").await.result.unwrap();
         assert_eq!(scratch.usage().bytes, 7);
         let part = scratch.read(id, 2, 3).await.unwrap();
-        assert_eq!((&part.data[..], part.end), (&b"cde"[..], false));
+        assert_eq!((&part.data.to_vec()[..], part.end), (&b"cde"[..], false));
         let part = scratch.read(id, 5, 2).await.unwrap();
-        assert_eq!((&part.data[..], part.end), (&b"fg"[..], true));
+        assert_eq!((&part.data.to_vec()[..], part.end), (&b"fg"[..], true));
         for offset in [7, 100, u64::MAX] {
             let part = scratch.read(id, offset, 5).await.unwrap();
             assert_eq!((part.data.len(), part.end), (0, true));
