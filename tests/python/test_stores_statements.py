@@ -86,7 +86,7 @@ def comparable(text, *urls):
         text = text.replace(url, "<url>")
     # Sizes of files hold the lengths of compressed names; the rest of the metrics must agree.
     text = re.sub(r'""(avg|max|min|totalSize)"":[0-9.]+', r'""\1"":n', text)
-    text = re.sub(r"(?<=restored_files_size\n)[0-9]+", "n", text)
+    text = re.sub(r"(?<=d_files_size\n)[0-9]+", "n", text)
     return re.sub(r"part-[0-9]+-[0-9a-f-]+", "part", text)
 
 
