@@ -48,8 +48,9 @@ def inserts(count, mode, peer):
             env=environment,
             capture_output=True,
             text=True,
-            check=True,
         )
+    if answer.returncode:
+        sys.exit(answer.stderr)
     return float(answer.stdout.split()[-1])
 
 
