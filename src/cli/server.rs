@@ -20,6 +20,7 @@ use crate::session::Session;
 
 /// What the server says on its standard output when clients can connect.
 pub(super) const READY: &str = "ready ";
+
 /// The server's part of the arguments.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerArguments {

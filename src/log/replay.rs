@@ -80,6 +80,9 @@ async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
         // The checkpoint is far behind: there may be a later one, or commits that were compacted.
         let log = Listing::read(store.as_ref()).await?.unwrap_or_default();
         let latest = log.latest().unwrap_or(version);
+        let Ok(steps) = log.steps(store.as_ref(), version + 1, latest).await else {
+            return Ok(None);
+        };
         if log
             .checkpoints
             .keys()
@@ -88,9 +91,7 @@ async fn from_hint(store: &Arc<dyn ObjectStore>) -> Result<Option<Contents>> {
         {
             return Ok(None);
         }
-        if walk(store, log.steps(version + 1, latest), &mut state).await.is_err() {
-            return Ok(None);
-        }
+        walk(store, steps, &mut state).await?;
         version = follow(store, latest.max(version), u64::MAX, &mut state).await?;
     }
     // A state without protocol or metadata is for the listing to explain.
@@ -154,12 +155,13 @@ async fn read_step(store: &dyn ObjectStore, step: Step) -> Result<Vec<CommitActi
 /// # Errors
 /// Where it is not there, or cannot be read.
 pub(super) async fn needed_commit(store: &dyn ObjectStore, version: u64) -> Result<CommitActions> {
-    let missing = || {
-        Error::corrupt(format!(
-            "the log lacks version {version}, and has no checkpoint that makes up for it"
-        ))
-    };
-    read_commit(store, version).await?.ok_or_else(missing)
+    read_commit(store, version).await?.ok_or_else(|| lacks(version))
+}
+
+fn lacks(version: u64) -> Error {
+    Error::corrupt(format!(
+        "the log lacks version {version}, and has no checkpoint that makes up for it"
+    ))
 }
 
 /// The actions of a commit; none where it is not there.
@@ -176,9 +178,9 @@ pub(crate) async fn read_commit(store: &dyn ObjectStore, version: u64) -> Result
 /// What is in the log's folder.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// The newest version whose commit was seen. Of those before it one may have been overlooked: a folder's listing need not
-    /// have all files that were made while it went on.
-    last_commit: Option<u64>,
+    /// The versions whose commits were seen, in order. One before the last may have been overlooked: a folder's listing need
+    /// not have all files that were made while it went on.
+    commits: Vec<u64>,
     /// Complete checkpoints, by version.
     pub(super) checkpoints: BTreeMap<u64, Vec<Checkpoint>>,
     /// Ranges of versions that were compacted into one file: the last of each, by the first.
@@ -201,13 +203,14 @@ impl Listing {
         for meta in listed {
             let Some(name) = meta.location.filename() else { continue };
             if let Some(version) = commit_version(name) {
-                log.last_commit = log.last_commit.max(Some(version));
+                log.commits.push(version);
             } else if let Some((first, last)) = compaction::range(name) {
                 log.compacted.entry(first).or_default().push(last);
             } else {
                 parts.extend(checkpoint::part(name, meta.location.clone()));
             }
         }
+        log.commits.sort_unstable();
         for checkpoint in checkpoint::complete(parts) {
             log.checkpoints.entry(checkpoint.version).or_default().push(checkpoint);
         }
@@ -216,7 +219,7 @@ impl Listing {
 
     fn latest(&self) -> Option<u64> {
         let checkpoint = self.checkpoints.keys().next_back();
-        self.last_commit.max(checkpoint.copied())
+        self.commits.last().max(checkpoint).copied()
     }
 
     /// The contents of a version, from a checkpoint on.
@@ -230,12 +233,16 @@ impl Listing {
             Some((version, actions)) => (State::of_checkpoint(actions), version + 1),
             None => (State::default(), 0),
         };
-        walk(store, self.steps(first, version), &mut state).await?;
+        let steps = self.steps(store.as_ref(), first, version).await?;
+        walk(store, steps, &mut state).await?;
         state.contents(version)
     }
 
     /// The steps from version `first` to `last`, as few as there are files for.
-    fn steps(&self, mut first: u64, last: u64) -> Vec<Step> {
+    ///
+    /// # Errors
+    /// Where a commit is missing, or the store fails.
+    async fn steps(&self, store: &dyn ObjectStore, mut first: u64, last: u64) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         while first <= last {
             let compacted = self.compacted.get(&first).into_iter().flatten();
@@ -243,10 +250,17 @@ impl Listing {
                 first,
                 last: compacted.filter(|end| **end <= last).max().copied().unwrap_or(first),
             };
+            if step.last == first && self.commits.binary_search(&first).is_err() {
+                match store.head(&commit_path(first)).await {
+                    Ok(_) => {}
+                    Err(object_store::Error::NotFound { .. }) => return Err(lacks(first)),
+                    Err(error) => return Err(error.into()),
+                }
+            }
             steps.push(step);
             first = step.last + 1;
         }
-        steps
+        Ok(steps)
     }
 }
 

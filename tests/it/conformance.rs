@@ -33,7 +33,7 @@ const DAMAGED: [(&str, &str); 17] = [
     ("deltalog-state-reconstruction-without-protocol", "has no protocol"),
     ("no-delta-log-folder", "no table 'data'"),
     ("update-deleted-directory", "schemaString"),
-    ("versions-not-contiguous", "schemaString"),
+    ("versions-not-contiguous", "the log lacks version"),
     ("canonicalized-paths-normal-a", "some/unqualified/absolute/path"),
     ("canonicalized-paths-normal-b", "some/unqualified/absolute/path"),
     ("canonicalized-paths-special-a", "some/unqualified/with space/p@#h"),
