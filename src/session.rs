@@ -25,7 +25,7 @@ use crate::catalog::{CATALOG, DEFAULT_SCHEMA, Lake, LakeCatalog};
 use crate::error::{Error, Result};
 pub(crate) use crate::log::Author;
 use crate::monitor::{MonitorPlanner, Watched};
-use crate::plan::{Planner, PreparedStatements, Relations};
+use crate::plan::{Planner, PreparedStatements, Relations, ZerosOfLists};
 use crate::store::{Stores, folder_url};
 use crate::table::ScanCodec;
 pub(crate) use memory::BalancedPool;
@@ -196,6 +196,7 @@ impl Session {
         let scans = lake.scans().clone();
         context.state_ref().write().config_mut().set_extension(scans);
         context.register_catalog(CATALOG, Arc::new(LakeCatalog::new(lake.clone())));
+        context.add_optimizer_rule(Arc::new(ZerosOfLists));
         posixlake_udfs::register(&context);
         crate::table::register_functions(&context, &lake);
         // Whoever plans without a session's planner, in a dialect that parses AS OF, must not get the latest rows for it.

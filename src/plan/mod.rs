@@ -7,6 +7,7 @@ mod insert;
 mod insert_source;
 mod prepared;
 mod relations;
+mod zeros;
 
 use std::sync::Arc;
 
@@ -37,6 +38,9 @@ pub(crate) use insert::{lower as lower_insert, project};
 pub(crate) use insert_source::exact_number;
 pub(crate) use prepared::PreparedStatements;
 pub(crate) use relations::Relations;
+pub(crate) use zeros::ZerosOfLists;
+#[cfg(test)]
+pub(crate) use zeros::with_both_zeros;
 
 /// Plans the statements of one session as of one moment.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::super::Selected;
 use super::*;
 use crate::log::{DataFile, Files};
+use crate::plan::with_both_zeros;
 use crate::table::Definition;
 
 type Row = (Option<i64>, Option<f64>, Option<String>);
@@ -54,7 +55,8 @@ fn condition() -> impl Strategy<Value = Expr> {
         (any::<u8>(), "[abc]{0,2}").prop_map(|(kind, value)| comparison(col("t"), kind, lit(value))),
         (numbers(), numbers()).prop_map(|(low, high)| col("f").between(lit(low), lit(high))),
         (prop::collection::vec(numbers(), 1..4), any::<bool>())
-            .prop_map(|(list, negated)| col("f").in_list(list.into_iter().map(lit).collect(), negated)),
+            .prop_map(|(list, negated)| col("f").in_list(list.into_iter().map(lit).collect(), negated))
+            .prop_map(|list| with_both_zeros(list).unwrap().data),
         (0..3_usize).prop_map(|place| col(["i", "f", "t"][place]).is_null()),
         (0..3_usize).prop_map(|place| col(["i", "f", "t"][place]).is_not_null()),
     ];
