@@ -14,6 +14,7 @@ mod plan;
 pub mod reference;
 mod session;
 mod store;
+mod system;
 mod table;
 
 pub use access::Door;

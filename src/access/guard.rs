@@ -49,6 +49,14 @@ impl Guarded {
     }
 }
 
+/// Whether a session's user may read a file.
+///
+/// # Errors
+/// As the wall's own reads: the user has no right to it.
+pub(crate) fn check_read(access: &Access, origin: &str, path: &Path) -> Result<()> {
+    check(access, origin, path, Deed::Read)
+}
+
 fn check(access: &Access, origin: &str, path: &Path, deed: Deed) -> Result<()> {
     let state = access.state();
     let who = match state.as_ref() {

@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::Snapshot;
 use crate::store::{Stores, folder_url};
 pub(crate) use audit::{Audit, AuditPlanner, Ticket, audit_table};
-pub(crate) use guard::Guarded;
+pub(crate) use guard::{Guarded, check_read};
 use lent::Lent;
 pub use login::Door;
 pub(crate) use login::{Credentials, Proof};

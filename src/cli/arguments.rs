@@ -20,13 +20,17 @@ use super::style::ColorChoice;
 pub(crate) const LAKE_VARIABLE: &str = "POSIXLAKE_LAKE";
 
 /// The variables that change what the command line does, with their meanings.
-pub(crate) const ENVIRONMENT: [(&str, &str); 10] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 11] = [
     (LAKE_VARIABLE, "the lake, where none is named"),
     (USER_VARIABLE, "who opens the lake, where --user says nothing"),
     (PASSWORD_VARIABLE, "the password, where there is no --password-file"),
     (
         "POSIXLAKE_LOG",
         "what to log to stderr, such as info or posixlake=debug",
+    ),
+    (
+        "POSIXLAKE_DATA_CACHE",
+        "how much disk data files of remote tables may take, such as 20g (default off); POSIXLAKE_DATA_CACHE_FOLDER says where",
     ),
     ("POSIXLAKE_METRICS", "off: statements are not counted or listed"),
     ("NO_COLOR", "no colour, where set and not empty"),
@@ -36,7 +40,7 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 10] = [
     ),
     (
         "XDG_CACHE_HOME",
-        "where rows as text are kept for mounts (default ~/.cache)",
+        "where rows as text for mounts and remote data files are kept (default ~/.cache)",
     ),
     (
         "XDG_CONFIG_HOME",
@@ -118,7 +122,7 @@ pub(crate) struct Arguments {
     pub(crate) batch_size: Option<usize>,
 
     /// The memory that statements may hold before they spill to disk, such as 512m or 10g
-    #[arg(short = 'm', long = "memory-limit", value_name = "BYTES", value_parser = parse_size)]
+    #[arg(short = 'm', long = "memory-limit", value_name = "BYTES", value_parser = crate::system::parse_size)]
     pub(crate) memory_limit: Option<usize>,
 
     /// How memory is shared: greedy (first come, first served) or fair (equal parts); without it, a part is kept for what
@@ -136,7 +140,7 @@ pub(crate) struct Arguments {
     pub(crate) top_memory_consumers: usize,
 
     /// The disk space that statements may spill to, such as 10g
-    #[arg(short = 'd', long = "disk-limit", value_name = "BYTES", value_parser = parse_size)]
+    #[arg(short = 'd', long = "disk-limit", value_name = "BYTES", value_parser = crate::system::parse_size)]
     pub(crate) disk_limit: Option<usize>,
 
     /// Answer monitoring systems here while the program runs: /metrics, /healthz and /readyz
@@ -272,24 +276,6 @@ fn parse_batch_size(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Bytes, or a number with one of the units k, m, g and t, each 1024 times the one before.
-fn parse_size(text: &str) -> Result<usize, String> {
-    let expected = || "a number of bytes above 0 is needed, such as 512m or 10g (units: b, k, m, g, t)".to_string();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(expected)?;
-    let number: usize = number.parse().map_err(|_| expected())?;
-    let power = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 1,
-        "m" | "mb" | "mib" => 2,
-        "g" | "gb" | "gib" => 3,
-        "t" | "tb" | "tib" => 4,
-        _ => return Err(expected()),
-    };
-    let bytes = 1024_usize.checked_pow(power).and_then(|unit| unit.checked_mul(number));
-    bytes.filter(|bytes| *bytes > 0).ok_or_else(expected)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,23 +283,6 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Arguments::full_command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in [
-            ("1", 1),
-            ("7b", 7),
-            ("2k", 2048),
-            ("3MB", 3 << 20),
-            ("10g", 10 << 30),
-            ("1 TiB", 1 << 40),
-        ] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "0", "g", "-1", "1x", "1.5g", "99999999999999999999", "99999999t"] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
     }
 
     #[test]

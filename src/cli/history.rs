@@ -1,12 +1,12 @@
 //! Where statements typed at the prompt are kept, readable by their owner alone.
 
-use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use super::tokens;
+use crate::system::folder;
 
 /// The file, in a folder that exists.
 ///
@@ -17,20 +17,6 @@ pub(crate) fn file() -> io::Result<PathBuf> {
     let folder = folder("XDG_STATE_HOME", ".local/state").ok_or_else(no_home)?;
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     Ok(folder.join("history"))
-}
-
-/// posixlake's folder below the one that a variable names, or below its default in the home folder.
-pub(crate) fn folder(variable: &str, default: &str) -> Option<PathBuf> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value: &OsString| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    // A relative path here is to be ignored, says the standard behind these variables.
-    let base = set(variable)
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(set("HOME")?.join(default)))?;
-    Some(base.join("posixlake"))
 }
 
 /// Whether a statement may be kept: one that sets a password or holds credentials may not.

@@ -159,7 +159,7 @@ fn keep(editor: &mut LineEditor, history: Option<&PathBuf>, entry: &str) {
 
 /// The file that is run before the first prompt.
 fn default_rc() -> Option<PathBuf> {
-    let file = history::folder("XDG_CONFIG_HOME", ".config")?.join("rc");
+    let file = crate::system::folder("XDG_CONFIG_HOME", ".config")?.join("rc");
     file.is_file().then_some(file)
 }
 

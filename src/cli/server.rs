@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::LogFormat;
-use super::history::folder;
 use super::login::LoginArguments;
 use super::shell::Runtimes;
 use crate::access::Door;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nfs::{Serving, serve};
 use crate::session::Session;
+use crate::system::folder;
 
 /// What the server says on its standard output when clients can connect.
 pub(super) const READY: &str = "ready ";

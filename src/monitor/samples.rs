@@ -111,6 +111,18 @@ const SKIPPED: Family = family(
     "ratio",
     "Files that scans skipped, as a share of all files of the scanned versions",
 );
+const CACHED: Family = family(
+    "posixlake_data_cache_read_bytes_total",
+    "counter",
+    "bytes",
+    "Bytes of data files that scans of remote tables got: from the local disk (hit), or from the store (miss)",
+);
+const CACHE: Family = family(
+    "posixlake_data_cache_bytes",
+    "gauge",
+    "bytes",
+    "Disk that kept data files take",
+);
 const MEMORY: Family = family(
     "posixlake_memory_reserved_bytes",
     "gauge",
@@ -168,6 +180,11 @@ pub(super) fn samples(lake: &Lake) -> Vec<Sample> {
     add(SCANNED, &[], scans.rows as f64);
     if scans.files_total > 0 {
         add(SKIPPED, &[], scans.files_skipped as f64 / scans.files_total as f64);
+    }
+    if let Some(cache) = lake.stores().data_cache() {
+        add(CACHED, &[("outcome", "hit")], cache.hits as f64);
+        add(CACHED, &[("outcome", "miss")], cache.misses as f64);
+        add(CACHE, &[], cache.kept as f64);
     }
     if let Ok(state) = lake.session_state() {
         add(MEMORY, &[], state.runtime_env().memory_pool.reserved() as f64);

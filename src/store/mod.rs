@@ -4,6 +4,7 @@
 mod conditional;
 mod connect;
 mod durable;
+mod kept;
 mod location;
 mod profile;
 mod routed;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
-use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
 use url::{Position, Url};
 
@@ -25,6 +26,8 @@ use crate::error::{Error, Result};
 use crate::log::USER;
 
 pub(crate) use durable::{Deferring, DurableLocal, Unsynced, put_for_commit};
+pub(crate) use kept::DataCacheFigures;
+use kept::{DataCache, Kept};
 pub(crate) use location::{folder_url, path_of};
 pub(crate) use routed::REMOTE;
 use routed::{Routed, Routes};
@@ -44,6 +47,8 @@ pub(crate) struct Stores {
     by_origin: Arc<Mutex<HashMap<String, Entry>>>,
     /// Whose rights every file is held against.
     access: Option<Arc<Access>>,
+    /// Where data files of remote tables are kept, if they are.
+    data_cache: Option<Arc<DataCache>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +63,8 @@ impl Stores {
     ///
     /// # Errors
     /// Where a setting is one that no store knows.
-    pub(crate) fn new(options: HashMap<String, String>) -> Result<Self> {
+    pub(crate) fn new(mut options: HashMap<String, String>) -> Result<Self> {
+        let data_cache = DataCache::of(&mut options)?.map(Arc::new);
         for key in options.keys() {
             if !connect::is_known(&key.to_ascii_lowercase()) {
                 return Err(Error::invalid(format!(
@@ -71,6 +77,7 @@ impl Stores {
             routes: Arc::new(Routes::new(options)),
             by_origin: Arc::default(),
             access: None,
+            data_cache,
         })
     }
 
@@ -80,6 +87,7 @@ impl Stores {
             routes: self.routes.clone(),
             by_origin: self.by_origin.clone(),
             access: Some(access),
+            data_cache: self.data_cache.clone(),
         }
     }
 
@@ -143,6 +151,30 @@ impl Stores {
     /// As [`Stores::root`].
     pub(crate) fn folder(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
         Ok(Arc::new(PrefixStore::new(self.root(url)?, path_of(url)?)))
+    }
+
+    /// The store of data files of one table, which come from the local disk where they are kept there.
+    pub(crate) fn kept<'a>(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        url: &Url,
+        files: impl Iterator<Item = &'a ObjectMeta>,
+    ) -> Arc<dyn ObjectStore> {
+        match &self.data_cache {
+            Some(cache) if !matches!(url.scheme(), "file" | "memory") => Arc::new(Kept {
+                inner: store,
+                cache: cache.clone(),
+                access: self.access.clone(),
+                origin: origin(url),
+                files: files.map(|file| (file.location.clone(), file.clone())).collect(),
+            }),
+            _ => store,
+        }
+    }
+
+    /// What the cache of data files has done and has; none where there is none.
+    pub(crate) fn data_cache(&self) -> Option<DataCacheFigures> {
+        self.data_cache.as_ref().map(|cache| cache.figures())
     }
 
     /// The log store of the table at `url`.

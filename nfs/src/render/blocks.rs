@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use posixlake_cache::{Folder, Hash128, Lru};
 
-use super::folder::Folder;
-use super::key::Hash128;
-use super::lru::Lru;
 use super::text::Format;
 
 /// Texts of chunks by their keys.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use posixlake_cache::Hash128;
 
 use super::internal;
-use super::key::Hash128;
 use super::places::{CHUNK_ROWS, Cut, Cutter, Live};
 use super::text::{Format, RowWriter};
 use crate::lake::{DataFile, Lake, Result, Version};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use posixlake_cache::{Hash128, Lru};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
@@ -15,8 +16,7 @@ use super::chunks::{ChunkReader, ReadChunk, Source};
 use super::flights::Flights;
 use super::index::{Chunk, FileIndex, INLINE, IndexStore};
 use super::internal;
-use super::key::{Hash128, chunk_key, vector_key};
-use super::lru::Lru;
+use super::key::{ALL_ROWS, chunk_key, vector_key};
 use super::places::{Live, chunks_of, places_of};
 use super::renderer::Progress;
 use super::statistics::Counters;
@@ -99,7 +99,7 @@ impl Core {
         }
         let count = chunks_of(rows);
         let wanted = match &source.file.vector {
-            None => Some(vec![Hash128::ALL; count]),
+            None => Some(vec![ALL_ROWS; count]),
             Some(_) if history.is_empty() => None,
             Some(_) => Some(self.live_hashes(&source).await?),
         };

@@ -6,10 +6,7 @@ use std::{io, mem};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-
-use super::folder::Folder;
-use super::key::Hash128;
-use super::lru::Lru;
+use posixlake_cache::{Folder, Hash128, Lru};
 
 /// Texts up to this many bytes stand in the index itself: a file of its own would cost more.
 pub(super) const INLINE: usize = 1_024;

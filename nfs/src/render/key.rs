@@ -1,67 +1,13 @@
 //! Names of what is kept: hashes of all that decides its bytes.
 
 use arrow::datatypes::{DataType, Field, Schema};
+use posixlake_cache::{Hash128, Hasher};
 
 use super::text::{Format, RENDERER};
 use crate::lake::{DataFile, Version};
 
-/// A hash of 128 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Hash128(pub(super) [u8; 16]);
-
-impl Hash128 {
-    /// What all rows of a chunk, hidden by nothing, are told by.
-    pub(super) const ALL: Self = Self([0xff; 16]);
-
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::new("bytes");
-        hasher.bytes(bytes);
-        hasher.finish()
-    }
-
-    /// As hexadecimal digits.
-    pub(super) fn name(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// Reads what [`name`](Self::name) wrote.
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        let mut hash = [0; 16];
-        if name.len() != 32 || !name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            return None;
-        }
-        for (at, byte) in hash.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(name.get(at * 2..at * 2 + 2)?, 16).ok()?;
-        }
-        Some(Self(hash))
-    }
-}
-
-/// Hashes parts, each with its length, so that no two lists of parts are the same bytes.
-struct Hasher(blake3::Hasher);
-
-impl Hasher {
-    fn new(purpose: &str) -> Self {
-        let mut hasher = Self(blake3::Hasher::new());
-        hasher.bytes(purpose.as_bytes());
-        hasher
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.update(bytes);
-    }
-
-    fn number(&mut self, number: u64) {
-        self.0.update(&number.to_le_bytes());
-    }
-
-    fn finish(&self) -> Hash128 {
-        let mut hash = [0; 16];
-        self.0.finalize_xof().fill(&mut hash);
-        Hash128(hash)
-    }
-}
+/// What all rows of a chunk, hidden by nothing, are told by.
+pub(super) const ALL_ROWS: Hash128 = Hash128([0xff; 16]);
 
 /// What tells the columns of a table: names, types, and where column mapping finds them in files.
 pub(super) fn schema_key(schema: &Schema) -> Hash128 {
@@ -126,7 +72,7 @@ pub(super) fn file_key(version: &Version, schema: Hash128, file: &DataFile, form
 /// What tells a deletion vector.
 pub(super) fn vector_key(file: &DataFile) -> Hash128 {
     match &file.vector {
-        None => Hash128::ALL,
+        None => ALL_ROWS,
         Some(name) => Hash128::of(name.as_bytes()),
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::internal;
-use super::key::Hash128;
+use super::key::ALL_ROWS;
 use super::places::CHUNK_ROWS;
 use super::rendering::Rendering;
 use super::text::Format;
@@ -91,7 +91,7 @@ impl Rendering {
             let (_, chunk, n) = self.chunk_of_row(*row).ok_or_else(|| self.no_row(*row))?;
             found.push((*row, chunk, n));
             let (_, measured) = self.chunk(file, chunk)?;
-            if measured.places != Hash128::ALL && hidden.last() != Some(&chunk) {
+            if measured.places != ALL_ROWS && hidden.last() != Some(&chunk) {
                 hidden.push(chunk);
             }
         }

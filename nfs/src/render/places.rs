@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use posixlake_cache::Hash128;
 
 use super::internal;
-use super::key::Hash128;
+use super::key::ALL_ROWS;
 use crate::lake::{DataFile, Result};
 
 /// How many places of a data file are one chunk.
@@ -55,7 +56,7 @@ impl Live {
     /// The hash of the live ones among `places` places.
     pub(super) fn hash(&self, places: u64) -> Hash128 {
         if u64::from(self.live) == places {
-            return Hash128::ALL;
+            return ALL_ROWS;
         }
         let bytes: Vec<u8> = self.bits.iter().flat_map(|word| word.to_le_bytes()).collect();
         Hash128::of(&bytes)
@@ -178,7 +179,7 @@ mod tests {
             assert_eq!(live.nth(n as u64), Some(*place));
         }
         assert_eq!(live.nth(places.len() as u64), None);
-        assert_ne!(live.hash(CHUNK_ROWS), Hash128::ALL);
+        assert_ne!(live.hash(CHUNK_ROWS), ALL_ROWS);
     }
 
     #[test]

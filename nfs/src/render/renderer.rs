@@ -9,14 +9,14 @@ use std::thread;
 
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::Mutex;
+use posixlake_cache::{Hash128, Lru};
 
 use super::blocks::Blocks;
 use super::chunks::Source;
 use super::core::Core;
 use super::flights::Flights;
 use super::index::IndexStore;
-use super::key::{Hash128, file_key, schema_key};
-use super::lru::Lru;
+use super::key::{file_key, schema_key};
 use super::rendering::{Part, Rendering};
 use super::statistics::Statistics;
 use super::text::Format;

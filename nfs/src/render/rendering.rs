@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use posixlake_cache::Hash128;
 
 use super::chunks::Source;
 use super::core::Core;
 use super::index::{Chunk, FileIndex};
 use super::internal;
-use super::key::Hash128;
 use super::text::Format;
 use crate::lake::{Result, Version};
 

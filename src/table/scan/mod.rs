@@ -329,6 +329,9 @@ impl Rows {
         let url = ObjectStoreUrl::parse(store)?;
         let runtime = state.runtime_env();
         let bytes = runtime.object_store(&url)?;
+        let bytes = self
+            .stores
+            .kept(bytes, url.as_ref(), files.iter().map(|file| &file.object_meta));
         let reader: Arc<dyn ParquetFileReaderFactory> = if self.in_order {
             Arc::new(ReadAhead::new(bytes, &files))
         } else {

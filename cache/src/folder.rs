@@ -1,25 +1,34 @@
-//! Files in a cache folder, named by hashes. Any of them may vanish or be damaged at any time: then it is not there.
+//! Files in a cache folder, named by hashes. Any of them may vanish or be damaged at any time: then it is not there. Several
+//! processes may share a folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::key::Hash128;
+use super::hash::Hash128;
 use super::lru::Lru;
 
 /// The hash at the end of a file, over its name and its bytes.
 const SEAL: usize = 16;
 
+/// The part of the limit after which a process looks for what others wrote: together they stay below it but for so much each.
+const LOOKS: u64 = 16;
+
 /// What a file takes at least, on most file systems.
 const SMALLEST: u64 = 4_096;
 
 /// A folder of sealed files, the least recently used of which go when they take more than a limit.
-pub(super) struct Folder {
+#[derive(Debug)]
+pub struct Folder {
     path: PathBuf,
+    limit: u64,
     files: Mutex<Lru<Hash128, ()>>,
+    /// Bytes that were written since the folder was last looked at.
+    written: AtomicU64,
 }
 
 impl Folder {
@@ -27,24 +36,32 @@ impl Folder {
     ///
     /// # Errors
     /// A folder that can be neither made nor read.
-    pub(super) fn open(path: PathBuf, limit: u64) -> io::Result<Self> {
+    pub fn open(path: PathBuf, limit: u64) -> io::Result<Self> {
         fs::create_dir_all(&path)?;
+        fs::read_dir(&path)?;
+        let folder = Self {
+            path,
+            limit,
+            files: Mutex::new(Lru::new(limit)),
+            written: AtomicU64::new(0),
+        };
+        folder.look();
+        Ok(folder)
+    }
+
+    /// Takes account of what is there, in the order in which processes used it. Blocks.
+    fn look(&self) {
         let mut found = Vec::new();
-        for shelf in fs::read_dir(&path)? {
-            let shelf = shelf?.path();
-            if shelf.is_dir() {
-                scan(&shelf, &mut found);
+        for shelf in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if shelf.file_type().is_ok_and(|kind| kind.is_dir()) {
+                scan(&shelf.path(), &mut found);
             }
         }
         found.sort_by_key(|(_, _, used)| *used);
-        let folder = Self {
-            path,
-            files: Mutex::new(Lru::new(limit)),
-        };
+        *self.files.lock() = Lru::new(self.limit);
         for (name, size, _) in found {
-            folder.account(name, size);
+            self.account(name, size);
         }
-        Ok(folder)
     }
 
     fn path_of(&self, name: Hash128) -> PathBuf {
@@ -53,7 +70,7 @@ impl Folder {
     }
 
     /// The bytes that were written under a name, if they are there in good order. Blocks.
-    pub(super) fn read(&self, name: Hash128) -> Option<Vec<u8>> {
+    pub fn read(&self, name: Hash128) -> Option<Vec<u8>> {
         let path = self.path_of(name);
         let mut bytes = Vec::new();
         let read = File::open(&path).and_then(|mut file| {
@@ -88,12 +105,12 @@ impl Folder {
     }
 
     /// Whether a file of this many bytes goes in without another having to go.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
+    pub fn has_room(&self, bytes: usize) -> bool {
         self.files.lock().has_room(cost(bytes + SEAL))
     }
 
     /// Writes a file, whole or not at all. A disk that does not take it is no error: the cache is smaller then. Blocks.
-    pub(super) fn write(&self, name: Hash128, content: &[u8]) -> bool {
+    pub fn write(&self, name: Hash128, content: &[u8]) -> bool {
         if !self.files.lock().takes(cost(content.len() + SEAL)) {
             return false;
         }
@@ -102,7 +119,13 @@ impl Folder {
             tracing::warn!(path = %path.display(), %error, "cannot write a file of the cache");
             return false;
         }
-        self.account(name, content.len() + SEAL);
+        let size = content.len() + SEAL;
+        self.account(name, size);
+        let written = self.written.fetch_add(cost(size), Ordering::Relaxed) + cost(size);
+        if written > self.limit / LOOKS {
+            self.written.store(0, Ordering::Relaxed);
+            self.look();
+        }
         true
     }
 
@@ -114,13 +137,13 @@ impl Folder {
     }
 
     /// Removes a file. Blocks.
-    pub(super) fn remove(&self, name: Hash128) {
+    pub fn remove(&self, name: Hash128) {
         self.files.lock().remove(&name);
         let _ = fs::remove_file(self.path_of(name));
     }
 
     /// How many files there are, and what they take.
-    pub(super) fn size(&self) -> (usize, u64) {
+    pub fn size(&self) -> (usize, u64) {
         let files = self.files.lock();
         (files.len(), files.cost())
     }
@@ -220,5 +243,20 @@ mod tests {
         fs::remove_dir_all(root.path()).unwrap();
         assert_eq!(folder.read(one), None);
         assert!(folder.write(one, b"again"), "a folder that was deleted is made again");
+    }
+
+    #[test]
+    fn processes_share_a_limit() {
+        const FILES: u64 = 4 * LOOKS;
+        let root = tempfile::tempdir().unwrap();
+        let open = || Folder::open(root.path().join("cache"), FILES * SMALLEST).unwrap();
+        let (one, other) = (open(), open());
+        for round in 0..FILES {
+            for (folder, owner) in [(&one, b'1'), (&other, b'2')] {
+                assert!(folder.write(Hash128::of(&[round as u8, owner]), b"content"));
+            }
+        }
+        let most = FILES + 2 * FILES / LOOKS;
+        assert!(files_of(&one) as u64 <= most, "{} files", files_of(&one));
     }
 }

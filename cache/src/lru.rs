@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
+#[derive(Debug)]
 struct Entry<V> {
     value: V,
     cost: u64,
@@ -10,7 +11,8 @@ struct Entry<V> {
 }
 
 /// A map that drops what was used longest ago when the costs of its entries go beyond a limit.
-pub(super) struct Lru<K, V> {
+#[derive(Debug)]
+pub struct Lru<K, V> {
     entries: HashMap<K, Entry<V>>,
     by_use: BTreeMap<u64, K>,
     clock: u64,
@@ -19,7 +21,8 @@ pub(super) struct Lru<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V> Lru<K, V> {
-    pub(super) fn new(limit: u64) -> Self {
+    /// An empty map.
+    pub fn new(limit: u64) -> Self {
         Self {
             entries: HashMap::new(),
             by_use: BTreeMap::new(),
@@ -30,27 +33,32 @@ impl<K: Hash + Eq + Clone, V> Lru<K, V> {
     }
 
     /// The costs of all entries.
-    pub(super) fn cost(&self) -> u64 {
+    pub fn cost(&self) -> u64 {
         self.cost
     }
 
     /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whether an entry of this cost goes in at all.
-    pub(super) fn takes(&self, cost: u64) -> bool {
+    pub fn takes(&self, cost: u64) -> bool {
         cost <= self.limit
     }
 
     /// Whether an entry of this cost goes in without another having to go.
-    pub(super) fn has_room(&self, cost: u64) -> bool {
+    pub fn has_room(&self, cost: u64) -> bool {
         self.cost.saturating_add(cost) <= self.limit
     }
 
     /// The value of a key, which has been used by this.
-    pub(super) fn get(&mut self, key: &K) -> Option<&V> {
+    pub fn get(&mut self, key: &K) -> Option<&V> {
         let entry = self.entries.get_mut(key)?;
         self.by_use.remove(&entry.used);
         self.clock += 1;
@@ -60,7 +68,7 @@ impl<K: Hash + Eq + Clone, V> Lru<K, V> {
     }
 
     /// Puts a value in; the entries that had to go for it, itself where it alone is beyond the limit.
-    pub(super) fn insert(&mut self, key: K, value: V, cost: u64) -> Vec<(K, V)> {
+    pub fn insert(&mut self, key: K, value: V, cost: u64) -> Vec<(K, V)> {
         self.remove(&key);
         if cost > self.limit {
             return vec![(key, value)];
@@ -84,7 +92,7 @@ impl<K: Hash + Eq + Clone, V> Lru<K, V> {
     }
 
     /// Takes a key out.
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    pub fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.remove(key)?;
         self.by_use.remove(&entry.used);
         self.cost -= entry.cost;
