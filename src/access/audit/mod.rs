@@ -2,6 +2,7 @@
 //!
 //! Rows are gathered and written behind the statements; those of what was refused are on disk before the answer.
 
+mod compact;
 mod exec;
 mod ticket;
 mod write;
@@ -82,6 +83,7 @@ struct Trail {
     client: String,
     gathered: Mutex<Vec<Entry>>,
     writing: tokio::sync::Mutex<()>,
+    compacting: tokio::sync::Mutex<()>,
     timed: AtomicBool,
     /// Days that rows are kept; 0 for ever.
     keep: AtomicI64,
@@ -97,6 +99,7 @@ impl Audit {
             client: client(),
             gathered: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
             timed: AtomicBool::new(false),
             keep: AtomicI64::new(0),
             background: Background::default(),
@@ -134,15 +137,17 @@ impl Audit {
                 trail.0.timed.store(false, Ordering::SeqCst);
             }
             trail.flush().await;
+            trail.0.compact().await;
         });
     }
 
-    /// Writes what was gathered. Whatever fails is kept for the next time, and said in the log.
-    pub(crate) async fn flush(&self) {
+    /// Writes what was gathered, and says whether there was anything. Whatever fails is kept for the next time, and said in
+    /// the log.
+    pub(crate) async fn flush(&self) -> bool {
         let _writing = self.0.writing.lock().await;
         let entries = std::mem::take(&mut *self.0.gathered.lock());
         if entries.is_empty() {
-            return;
+            return false;
         }
         if let Err(error) = self.0.write(&entries).await {
             tracing::error!(%error, rows = entries.len(), "the audit trail could not be written");
@@ -152,11 +157,14 @@ impl Audit {
             let surplus = gathered.len().saturating_sub(LIMIT);
             gathered.drain(..surplus);
         }
+        true
     }
 
     /// Writes what was gathered, and waits for the work behind it.
     pub(crate) async fn close(&self) {
-        self.flush().await;
+        if self.flush().await {
+            self.0.compact().await;
+        }
         self.0.background.finish().await;
     }
 

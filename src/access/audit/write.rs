@@ -37,10 +37,17 @@ impl Trail {
         for (day, entries) in days {
             let bytes = parquet_file(&self.batch(&entries)?)?;
             let size = i64::try_from(bytes.len()).unwrap_or_default();
-            let path = format!("{DAY}={day}/part-00000-{}-c000.snappy.parquet", Uuid::new_v4());
+            let day = day.to_string();
+            let path = new_path(&day);
             store.put(&data_path(&path), PutPayload::from(bytes)).await?;
-            let values = HashMap::from([(DAY.to_string(), Some(day.to_string()))]);
-            adds.push(added(path, size, entries.len(), values, Some(statistics(&entries))));
+            let times = entries.iter().map(|entry| entry.time);
+            adds.push(added(
+                path,
+                size,
+                entries.len(),
+                day_values(&day),
+                Some(statistics(times)),
+            ));
         }
         loop {
             let table = tables.latest(&home.audit).await?;
@@ -91,8 +98,7 @@ impl Trail {
         if keep == 0 {
             return false;
         }
-        let value = file.add.partition_values.get(DAY).cloned().flatten();
-        let day = value.and_then(|value| value.parse::<NaiveDate>().ok());
+        let day = day_of(file).and_then(|day| day.parse::<NaiveDate>().ok());
         let first = Utc::now().date_naive().checked_sub_days(Days::new(keep));
         matches!((day, first), (Some(day), Some(first)) if day < first)
     }
@@ -131,17 +137,31 @@ fn day(entry: &Entry) -> NaiveDate {
         .date_naive()
 }
 
-/// Bounds of the time, by which files are chosen.
-fn statistics(entries: &[&Entry]) -> String {
+/// The name of a file that is to have rows of a day.
+pub(super) fn new_path(day: &str) -> String {
+    format!("{DAY}={day}/part-00000-{}-c000.snappy.parquet", Uuid::new_v4())
+}
+
+/// The partition values of a file with rows of a day.
+pub(super) fn day_values(day: &str) -> HashMap<String, Option<String>> {
+    HashMap::from([(DAY.to_string(), Some(day.to_string()))])
+}
+
+/// The day that a file's rows are of.
+pub(super) fn day_of(file: &DataFile) -> Option<String> {
+    file.add.partition_values.get(DAY).cloned().flatten()
+}
+
+/// The statistics of a file with rows of these times, by which files are chosen.
+pub(super) fn statistics(times: impl Iterator<Item = i64> + Clone) -> String {
     let text = |time: Option<i64>| {
         let time = time.and_then(DateTime::from_timestamp_micros).unwrap_or_default();
         time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
     };
-    let times = || entries.iter().map(|entry| entry.time);
     json!({
-        "numRecords": entries.len(),
-        "minValues": { "time": text(times().min()) },
-        "maxValues": { "time": text(times().max()) },
+        "numRecords": times.clone().count(),
+        "minValues": { "time": text(times.clone().min()) },
+        "maxValues": { "time": text(times.max()) },
         "nullCount": { "time": 0 },
     })
     .to_string()
@@ -174,7 +194,8 @@ pub(super) fn schema() -> SchemaRef {
     schema.unwrap_or_else(|_| Arc::new(Schema::empty()))
 }
 
-fn file_fields() -> Vec<Field> {
+/// The columns as files have them.
+pub(super) fn file_fields() -> Vec<Field> {
     let arrow = |data_type: &DataType| match data_type {
         data_type if *data_type == DataType::TIMESTAMP => {
             ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))

@@ -119,3 +119,30 @@ async fn a_lake_without_users_keeps_a_trail_where_asked_to() {
     assert!(run(&session, "DELETE FROM system.audit").await.is_err());
     session.close().await;
 }
+
+/// Sessions that end after a statement leave a small file each, and one of them joins those of the others.
+#[tokio::test]
+async fn small_files_of_the_trail_are_joined() {
+    const SESSIONS: usize = 70;
+    let (_lake, folder) = lake().await;
+    for number in 0..SESSIONS {
+        let reader = open(&folder, "rea").await;
+        done(&reader, &format!("SELECT {number} FROM sales LIMIT 1")).await;
+        reader.close().await;
+    }
+    let admin = open(&folder, "ana").await;
+    let rows = "SELECT count(*), count(DISTINCT statement), min(date) = CAST(min(time) AS DATE) FROM system.audit \
+                WHERE user = 'rea' AND kind = 'SELECT'";
+    assert_eq!(done(&admin, rows).await, [format!("{SESSIONS} {SESSIONS} true")]);
+    let last = done(
+        &admin,
+        "SELECT statement FROM system.audit WHERE user = 'rea' ORDER BY time DESC LIMIT 1",
+    );
+    assert_eq!(last.await, [format!("SELECT {} FROM sales LIMIT 1", SESSIONS - 1)]);
+    admin.close().await;
+    let log = folder.join("_posixlake/audit/_delta_log");
+    let commits = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    let commits = commits.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let joined = commits.filter(|path| fs::read_to_string(path).unwrap().contains("\"OPTIMIZE\""));
+    assert_eq!(joined.count(), 1);
+}
