@@ -116,7 +116,8 @@ class DeltaRs(Peer):
 
 class DuckDb(Peer):
     def __init__(self, lake):
-        self.connection = duckdb.connect()
+        # It takes most of a machine's memory otherwise, which the others' caches need as well.
+        self.connection = duckdb.connect(config={"memory_limit": "8GB"})
         package = pathlib.Path(duckdb_extension_delta.__file__).parent
         extension = next(package.glob(f"extensions/v{duckdb.__version__}/delta.duckdb_extension"))
         self.connection.execute(f"LOAD '{extension}'")
@@ -148,7 +149,15 @@ def same(ours, theirs):
     def alike(some, others):
         return all(map(near, some, others))
 
-    return len(ours) == len(theirs) and all(len(a) == len(b) and alike(a, b) for a, b in zip(ours, theirs, strict=True))
+    def all_alike(some, others):
+        return all(len(a) == len(b) and alike(a, b) for a, b in zip(some, others, strict=True))
+
+    # Rows with the same values of ORDER BY come in any order.
+    return len(ours) == len(theirs) and (all_alike(ours, theirs) or all_alike(by_text(ours), by_text(theirs)))
+
+
+def by_text(rows):
+    return sorted(rows, key=lambda row: [format(value, ".4f") if isinstance(value, float) else str(value) for value in row])
 
 
 def plain_rows(rows):

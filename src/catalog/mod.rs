@@ -556,16 +556,15 @@ fn block_on<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> 
 /// # Errors
 /// Where the store fails.
 pub(crate) async fn has_log(store: &dyn ObjectStore, folder: &Path) -> Result<bool> {
-    let log = folder.clone().join(log::FOLDER);
     // Logs are long, and nearly all have one of these: only without them is there a listing.
-    for name in ["00000000000000000000.json", "_last_checkpoint"] {
-        match store.head(&log.clone().join(name)).await {
+    for file in [log::commit_path(0), log::hint_path()] {
+        match store.head(&folder.parts().chain(file.parts()).collect()).await {
             Ok(_) => return Ok(true),
             Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    has_any(store, &log).await
+    has_any(store, &folder.clone().join(log::FOLDER)).await
 }
 
 /// Whether a folder holds a file. Hidden ones do not count: what a put that was cut off has left behind is no table.

@@ -21,7 +21,7 @@ mod winners;
 pub(crate) use actions::CommitActions;
 pub(crate) use author::Author;
 pub(crate) use background::Background;
-pub(crate) use checkpoint::write as write_checkpoint;
+pub(crate) use checkpoint::{hint_path, write as write_checkpoint};
 pub(crate) use checksum::check as check_against_checksum;
 pub(crate) use commit::{COMMITTED, Commit, Mode, USER, commit};
 pub(crate) use features::{FEATURES, check_readable, check_writable};

@@ -82,17 +82,12 @@ def test_a_merge_without_memory_and_disk_changes_nothing(lake, vectors):
     assert lake.sql(rows) == before
 
 
-# A statement that spills may stand still for ever: https://github.com/apache/datafusion/issues/24883
-LONG = pytest.mark.skipif("POSIXLAKE_LONG_TESTS" not in os.environ, reason="long, and DataFusion 55.2 may stand still")
-
-
-@LONG
 @pytest.mark.parametrize("vectors", ["true", "false"])
 def test_a_merge_larger_than_its_memory_spills(lake, vectors):
     merge_within(lake, **SMALL, memory=96 * MIB, vectors=vectors)
 
 
-@LONG
+@pytest.mark.skipif("POSIXLAKE_LONG_TESTS" not in os.environ, reason="takes minutes and 30 GB of disk")
 @pytest.mark.parametrize("vectors", ["true", "false"])
 def test_ten_million_rows_merge_into_fifty_within_two_gibibytes(lake, vectors):
     merge_within(lake, **WIDE, memory=2048 * MIB, vectors=vectors)

@@ -67,7 +67,7 @@ impl Mount {
                 state.touch();
                 return Ok(());
             }
-            match self.find_own(&table, &client, name).await? {
+            match self.find_own(&table, name).await? {
                 Some(Node::Text(text)) => {
                     if !is_writable(text.format) || self.options.read_only {
                         return Err(Status::NFS3ERR_ROFS);

@@ -163,7 +163,7 @@ impl Mount {
             }
             Node::Table(id) => {
                 let table = self.table_at(*id).await?;
-                if let Some(node) = self.find_own(&table, client, name).await? {
+                if let Some(node) = self.find_own(&table, name).await? {
                     return Ok(node);
                 }
             }
@@ -204,12 +204,7 @@ impl Mount {
     }
 
     /// The object of a table's own that a name in its folder leads to.
-    pub(crate) async fn find_own(
-        &self,
-        table: &Arc<Table>,
-        _client: &Client,
-        name: &[u8],
-    ) -> Result<Option<Node>, Status> {
+    pub(crate) async fn find_own(&self, table: &Arc<Table>, name: &[u8]) -> Result<Option<Node>, Status> {
         if let Some(handle) = self.alias(table, name) {
             return self.handles.decode(&handle).map(Some);
         }
@@ -258,12 +253,12 @@ impl Mount {
                 let table = self.table_at(*id).await?;
                 let version = self.latest(&table).await?;
                 for (name, _) in TEXTS {
-                    if let Ok(Some(node)) = self.find_own(&table, client, name.as_bytes()).await {
+                    if let Ok(Some(node)) = self.find_own(&table, name.as_bytes()).await {
                         names.push((name.into(), node));
                     }
                 }
                 for name in [DEFINITION, ERRORS, REJECTED] {
-                    if let Ok(Some(node)) = self.find_own(&table, client, name.as_bytes()).await {
+                    if let Ok(Some(node)) = self.find_own(&table, name.as_bytes()).await {
                         names.push((name.into(), node));
                     }
                 }

@@ -89,8 +89,8 @@ struct HintedFile {
     modification_time: Option<i64>,
 }
 
-/// Where the log's hint lies.
-fn hint_path() -> Path {
+/// Where the log's hint lies, from the table's folder.
+pub(crate) fn hint_path() -> Path {
     Path::from(format!("{FOLDER}/_last_checkpoint"))
 }
 
