@@ -182,6 +182,8 @@ class SeaweedFs(Emulator):
         (folder / "data").mkdir()
         ports = [f"-{part}.port={free_port()}" for part in ("master", "volume", "filer")]
         ports += [f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")]
+        # Their ports are fixed, and the second server on a machine would not start.
+        ports += ["-s3.port.lance=0", "-s3.port.iceberg=0"]
         return [
             python_program("weed"),
             "server",
