@@ -11,9 +11,9 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
@@ -240,45 +240,66 @@ impl Session {
     /// # Errors
     /// As [`Session::plan`].
     pub async fn execute(&self, statement: &Parsed) -> Result<DataFrame> {
-        let Some(mut ticket) = self.ticket(statement) else {
-            let plan = self.plan(statement).await?;
-            return self.watched(statement, plan).await;
-        };
-        match self.audited(statement, &mut ticket).await {
-            Ok((frame, true)) => {
-                ticket.done();
-                Ok(frame)
-            }
-            Ok((frame, false)) => {
+        let (state, plan) = self.begin(statement).await?;
+        if !matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_)) {
+            return Ok(DataFrame::new(state, plan));
+        }
+        let ticket = state.config().get_extension::<Ticket>();
+        let watched = state.config().get_extension::<Watched>();
+        drop(state);
+        match self.context.execute_logical_plan(plan).await {
+            Ok(frame) => {
+                if let Some(ticket) = ticket {
+                    ticket.done();
+                }
                 let (mut state, plan) = frame.into_parts();
-                state.config_mut().set_extension(Arc::new(ticket));
+                if let Some(watched) = watched {
+                    state.config_mut().set_extension(watched);
+                }
                 Ok(DataFrame::new(state, plan))
             }
             Err(error) => {
-                ticket.refused(&error).await;
+                let error = Error::from(error);
+                if let Some(ticket) = ticket {
+                    ticket.refused(&error).await;
+                }
                 Err(error)
             }
         }
     }
 
-    /// The statement as a DataFrame, and whether it is done with that.
-    async fn audited(&self, statement: &Parsed, ticket: &mut Ticket) -> Result<(DataFrame, bool)> {
-        let plan = self.plan(statement).await?;
-        ticket.touching(&self.lake, &touched(&plan)?);
-        let done = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
-        Ok((self.watched(statement, plan).await?, done))
+    /// The statement's plan, and a state to run it with: what is planned with it is counted, can be cancelled, and stands in
+    /// the audit trail as the statement, once for each time that it runs.
+    ///
+    /// # Errors
+    /// As [`Session::plan`].
+    pub async fn begin(&self, statement: &Parsed) -> Result<(SessionState, LogicalPlan)> {
+        match self.plan(statement).await {
+            Ok(plan) => Ok((self.state_of(statement, &plan)?, plan)),
+            Err(error) => {
+                if let Some(ticket) = self.ticket(statement) {
+                    ticket.refused(&error).await;
+                }
+                Err(error)
+            }
+        }
     }
 
-    /// The rows of a plan, watched while they come.
-    async fn watched(&self, statement: &Parsed, plan: LogicalPlan) -> Result<DataFrame> {
-        let frame = self.context.execute_logical_plan(plan).await?;
-        if !self.lake.monitor().is_on() {
-            return Ok(frame);
+    /// A state to run a plan with, as the statement.
+    ///
+    /// # Errors
+    /// Where the plan holds a command that does not say what it touches.
+    pub fn state_of(&self, statement: &Parsed, plan: &LogicalPlan) -> Result<SessionState> {
+        let mut state = self.context.state();
+        if let Some(mut ticket) = self.ticket(statement) {
+            ticket.touching(&self.lake, &touched(plan)?);
+            state.config_mut().set_extension(Arc::new(ticket));
         }
-        let (mut state, plan) = frame.into_parts();
-        let watched = Watched::new(self.lake.monitor().clone(), statement);
-        state.config_mut().set_extension(Arc::new(watched));
-        Ok(DataFrame::new(state, plan))
+        if self.lake.monitor().is_on() {
+            let watched = Watched::new(self.lake.monitor().clone(), statement);
+            state.config_mut().set_extension(Arc::new(watched));
+        }
+        Ok(state)
     }
 
     /// What the audit trail is to have of a statement; none where nobody asked for one.

@@ -17,6 +17,7 @@ from datafusion.user_defined import TableFunction
 from . import _text, _variables
 from ._errors import PosixLakeError, of_kind
 from ._internal import Engine, datafusion_version, is_query
+from ._records import Credentials
 
 #: Table functions that contexts get.
 FUNCTIONS = ("posixlake_sql", "table_changes", "read_csv", "read_json", "read_parquet")
@@ -32,12 +33,19 @@ def _check_version() -> None:
         )
 
 
-def _open(url: str | os.PathLike[str] | None, options: Mapping[str, str] | None, **more: Any) -> Engine:
+def _open(
+    url: str | os.PathLike[str] | None,
+    options: Mapping[str, str] | None,
+    user: Credentials | tuple[str, str] | None,
+    **more: Any,
+) -> Engine:
     _check_version()
+    if isinstance(user, Credentials):
+        user = (user.username, user.password)
     location = None if url is None else os.fspath(url)
     if location is not None and "://" not in location:
         location = os.path.abspath(location)
-    return Engine(location, None if options is None else dict(options), **more)
+    return Engine(location, None if options is None else dict(options), user=user, **more)
 
 
 def register(
@@ -47,6 +55,7 @@ def register(
     name: str = "lake",
     options: Mapping[str, str] | None = None,
     default: bool = False,
+    user: Credentials | tuple[str, str] | None = None,
 ) -> None:
     """Puts a lake into a context of ``datafusion``, as a catalog.
 
@@ -60,6 +69,7 @@ def register(
         name: What the catalog is called.
         options: Settings of the store, such as ``aws_region``.
         default: Whether names without a catalog are the lake's.
+        user: Who opens the lake, where it has users: ``Credentials``, or a name and a password.
 
     >>> import tempfile
     >>> from datafusion import SessionContext
@@ -69,7 +79,7 @@ def register(
     >>> ctx.sql('SELECT * FROM lake."default".t').to_pydict()
     {'id': [1]}
     """
-    _register(ctx, _open(url, options), name, default)
+    _register(ctx, _open(url, options, user), name, default)
 
 
 def _register(ctx: SessionContext, engine: Engine, name: str, default: bool) -> None:
@@ -83,7 +93,11 @@ def _register(ctx: SessionContext, engine: Engine, name: str, default: bool) -> 
 
 
 def install(
-    ctx: SessionContext, url: str | os.PathLike[str] | None = None, *, options: Mapping[str, str] | None = None
+    ctx: SessionContext,
+    url: str | os.PathLike[str] | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    user: Credentials | tuple[str, str] | None = None,
 ) -> SessionContext:
     """Makes ``ctx.sql`` take all of posixlake's SQL, and ``ctx.table`` the names of the lake's tables.
 
@@ -91,6 +105,7 @@ def install(
         ctx: A context; the lake that was registered with it last is the one that names mean.
         url: The lake, where none was registered. Without any, tables are named by location.
         options: Settings of the store.
+        user: Who opens the lake, where it has users: ``Credentials``, or a name and a password.
 
     Returns:
         The context.
@@ -101,7 +116,7 @@ def install(
     {'one': [1]}
     """
     if url is not None or ctx not in _ENGINES:
-        _register(ctx, _open(url, options), "lake", False)
+        _register(ctx, _open(url, options, user), "lake", False)
     lake = _Lake(ctx, _ENGINES[ctx])
     for method in ("sql", "table", "table_exist"):
         setattr(ctx, method, getattr(lake, method))
@@ -273,6 +288,7 @@ def connect(
     options: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
     memory_limit: int | None = None,
+    user: Credentials | tuple[str, str] | None = None,
     config: SessionConfig | None = None,
     runtime: RuntimeEnvBuilder | None = None,
 ) -> LakeContext:
@@ -283,10 +299,14 @@ def connect(
         options: Settings of the store, such as ``aws_region``.
         settings: Settings of DataFusion for the lake's statements, such as ``datafusion.execution.target_partitions``.
         memory_limit: Bytes that the lake's statements may hold before they spill to disk.
+        user: Who opens the lake, where it has users: ``Credentials``, or a name and a password.
         config: Settings of the context itself.
         runtime: The context's runtime.
+
+    Raises:
+        PosixLakeError.AuthenticationError: the lake has users and lets this one not in.
 
     >>> connect().sql("SELECT 1 AS one").to_pydict()
     {'one': [1]}
     """
-    return LakeContext(_open(url, options, settings=settings, memory_limit=memory_limit), config, runtime)
+    return LakeContext(_open(url, options, user, settings=settings, memory_limit=memory_limit), config, runtime)

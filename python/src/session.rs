@@ -106,7 +106,7 @@ impl Engine {
     fn result(&self, py: Python<'_>, rows: &Rows, keep: Option<Py<PyAny>>) -> PyResult<TableCapsule> {
         let batches = rows.collected(py)?;
         let table = MemTable::try_new(rows.schema(), vec![batches]).map_err(|error| raise(py, &error.into()))?;
-        let view = View::table(self.session.clone(), "result", Arc::new(table));
+        let view = View::rows(self.session.clone(), Arc::new(table));
         let view = view.map_err(|error| raise(py, &error.into()))?;
         Ok(TableCapsule::new(Arc::new(view.keeping(keep))))
     }

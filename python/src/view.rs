@@ -11,6 +11,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Statistics};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
@@ -34,9 +35,21 @@ pub(crate) struct View {
     schema: SchemaRef,
     /// Whether the plan may be part of another one; a statement that acts stays whole.
     composes: bool,
+    stands_for: StandsFor,
     /// The table that INSERT goes to.
     table: Option<Arc<dyn TableProvider>>,
     keep: Option<Arc<Py<PyAny>>>,
+}
+
+/// What a read of a view is, for who watches the session and for its audit trail.
+#[derive(Clone)]
+enum StandsFor {
+    /// A statement, planned with this state.
+    Statement(Box<SessionState>),
+    /// A query of the table.
+    Table,
+    /// Rows of a statement that has run.
+    Rows,
 }
 
 impl std::fmt::Debug for View {
@@ -53,7 +66,7 @@ impl View {
     pub(crate) async fn query(session: Session, sql: &str) -> posixlake::Result<Self> {
         let parsed = single(sql)?;
         let composes = reads(&parsed.statement);
-        let plan = session.plan(&parsed).await?;
+        let (state, plan) = session.begin(&parsed).await?;
         if let LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) = plan {
             return Err(posixlake::Error::unsupported(
                 "a statement that changes the session has no rows; run it by ctx.sql of posixlake.connect(…)",
@@ -66,6 +79,7 @@ impl View {
             session,
             plan,
             composes,
+            stands_for: StandsFor::Statement(Box::new(state)),
             table: None,
             keep: None,
         })
@@ -88,8 +102,21 @@ impl View {
             plan: names_apart(plan.build()?)?,
             schema,
             composes: true,
+            stands_for: StandsFor::Table,
             table: Some(table),
             keep: None,
+        })
+    }
+
+    /// Rows of a statement that has run.
+    ///
+    /// # Errors
+    /// As [`View::table`].
+    pub(crate) fn rows(session: Session, rows: Arc<dyn TableProvider>) -> Result<Self> {
+        let view = Self::table(session, "result", rows)?;
+        Ok(Self {
+            stands_for: StandsFor::Rows,
+            ..view
         })
     }
 
@@ -106,6 +133,7 @@ impl View {
             plan: self.plan.clone(),
             schema: self.schema.clone(),
             composes: self.composes,
+            stands_for: self.stands_for.clone(),
             table: self.table.clone(),
             keep: None,
         }
@@ -117,7 +145,17 @@ impl View {
         filters: Vec<Expr>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let state = self.session.context().state();
+        let state = match self.stands_for {
+            StandsFor::Statement(state) => *state,
+            StandsFor::Table => {
+                let read = single(&format!(
+                    "SELECT * FROM {}",
+                    posixlake::sql::quote_identifier(&self.name)
+                ))?;
+                self.session.state_of(&read, &self.plan)?
+            }
+            StandsFor::Rows => self.session.context().state(),
+        };
         let acts = !self.composes;
         let fields = self.schema.fields().clone();
         let name = |place: usize| {

@@ -1,7 +1,11 @@
 """Users by the API of one table."""
 
+import gc
+
+import datafusion
 import pytest
 
+import posixlake
 from posixlake import Credentials, DatabaseOps, Field, PosixLakeError, Schema
 
 
@@ -33,3 +37,59 @@ def test_nobody_comes_in_without_a_password(guarded, folder):
         DatabaseOps.open(folder + "/db")
     with pytest.raises(PosixLakeError.AuthenticationError):
         DatabaseOps.open_with_credentials(folder + "/db", "system", "guess")
+
+
+@pytest.fixture
+def lake_of_ana(tmp_path):
+    lake = str(tmp_path / "lake")
+    with posixlake.connect(lake) as admin:
+        admin.sql("CREATE TABLE t AS SELECT 1 AS id UNION ALL SELECT 2")
+        admin.sql("CREATE USER ana PASSWORD 'ana-secret'")
+    with posixlake.connect(lake, user=("ana", "ana-secret")) as ana:
+        ana.sql("CREATE USER rea PASSWORD 'rea-secret'")
+        ana.sql("GRANT reader TO rea")
+    return lake
+
+
+def test_contexts_are_opened_by_users(lake_of_ana):
+    for user in (None, ("rea", "guess"), ("nobody", "rea-secret")):
+        with pytest.raises(PosixLakeError.AuthenticationError):
+            posixlake.connect(lake_of_ana, user=user)
+    with posixlake.connect(lake_of_ana, user=Credentials(username="rea", password="rea-secret")) as rea:
+        assert rea.table("t").count() == 2
+        with pytest.raises(PosixLakeError.PermissionDenied):
+            rea.sql("DELETE FROM t")
+    stock = datafusion.SessionContext()
+    posixlake.register(stock, lake_of_ana, user=("rea", "rea-secret"))
+    assert stock.sql('SELECT * FROM lake."default".t').count() == 2
+    with pytest.raises(Exception, match="rea has no INSERT on TABLE t"):
+        stock.sql('INSERT INTO lake."default".t VALUES (3)').collect()
+    installed = posixlake.install(datafusion.SessionContext(), lake_of_ana, user=("ana", "ana-secret"))
+    assert installed.sql("DELETE FROM t WHERE id = 2").to_pydict() == {"count": [1]}
+
+
+def test_the_trail_has_what_data_frames_read(lake_of_ana):
+    """Frames are read by the context of ``datafusion``, long after the statement was planned."""
+    with posixlake.connect(lake_of_ana, user=("rea", "rea-secret")) as rea:
+        frame = rea.sql("SELECT id FROM t")
+        assert frame.count() == 2
+        assert frame.filter(datafusion.col("id") > 1).to_pydict() == {"id": [2]}
+        with pytest.raises(PosixLakeError.PermissionDenied):
+            rea.sql("SELECT * FROM system.audit")
+    stock = datafusion.SessionContext()
+    posixlake.register(stock, lake_of_ana, user=("rea", "rea-secret"))
+    assert stock.sql('SELECT * FROM lake."default".t WHERE id > 1').to_pydict() == {"id": [2]}
+    with pytest.raises(Exception, match="no DELETE on TABLE t"):
+        stock.sql("SELECT * FROM posixlake_sql('DELETE FROM t')").collect()
+    del stock
+    gc.collect()
+    with posixlake.connect(lake_of_ana, user=("ana", "ana-secret")) as ana:
+        trail = ana.sql("SELECT kind, outcome FROM system.audit WHERE user = 'rea' ORDER BY time, kind").to_pydict()
+        # Once for each time that a frame was read.
+        assert sorted(zip(trail["kind"], trail["outcome"], strict=True)) == [
+            ("DELETE", "denied"),
+            ("SELECT", "denied"),
+            *[("SELECT", "ok")] * 3,
+        ]
+        running = ana.sql("SELECT statement FROM system.queries").to_pydict()["statement"]
+        assert running == ["SELECT statement FROM system.queries"]
