@@ -10,6 +10,7 @@ times and the median shown, but for the first time with an empty cache.
 import argparse
 import asyncio
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -72,6 +73,7 @@ def main():
     parser.add_argument("--delay", type=float, default=30)
     arguments = parser.parse_args()
     Far.delay = arguments.delay / 1000
+    os.environ["POSIXLAKE_BIN"] = arguments.binary
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
         server = SeaweedFs(scratch)
@@ -83,7 +85,6 @@ def main():
 
 def measure(arguments, server, scratch):
     near = StoreLake(server, "lake", scratch)
-    near.binary = arguments.binary
     part = arguments.rows // arguments.files
     near.output("CREATE TABLE t (id BIGINT, bucket BIGINT, value DOUBLE, name VARCHAR)")
     for file in range(arguments.files):
@@ -93,9 +94,7 @@ def measure(arguments, server, scratch):
         )
     proxy = Far(server.port)
     plain = StoreLake(server, "lake", scratch, proxy.port)
-    plain.binary = arguments.binary
     options = {name.upper(): value for name, value in server.settings(proxy.port).items()}
-
     options |= {"AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
 
     def peer(question):
@@ -110,7 +109,6 @@ def measure(arguments, server, scratch):
         kept = StoreLake(
             server, "lake", scratch, proxy.port, data_cache="4g", data_cache_folder=str(scratch / f"kept{number}")
         )
-        kept.binary = arguments.binary
         without = median(lambda: plain.output(question))
         empty = seconds(lambda: kept.output(question))
         filled = median(lambda: kept.output(question))
