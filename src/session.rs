@@ -274,10 +274,12 @@ impl Session {
     /// # Errors
     /// As [`Session::plan`].
     pub async fn begin(&self, statement: &Parsed) -> Result<(SessionState, LogicalPlan)> {
+        // Planning is part of the time that the trail shows.
+        let ticket = self.ticket(statement);
         match self.plan(statement).await {
-            Ok(plan) => Ok((self.state_of(statement, &plan)?, plan)),
+            Ok(plan) => Ok((self.state_with(ticket, statement, &plan)?, plan)),
             Err(error) => {
-                if let Some(ticket) = self.ticket(statement) {
+                if let Some(ticket) = ticket {
                     ticket.refused(&error).await;
                 }
                 Err(error)
@@ -290,8 +292,12 @@ impl Session {
     /// # Errors
     /// Where the plan holds a command that does not say what it touches.
     pub fn state_of(&self, statement: &Parsed, plan: &LogicalPlan) -> Result<SessionState> {
+        self.state_with(self.ticket(statement), statement, plan)
+    }
+
+    fn state_with(&self, ticket: Option<Ticket>, statement: &Parsed, plan: &LogicalPlan) -> Result<SessionState> {
         let mut state = self.context.state();
-        if let Some(mut ticket) = self.ticket(statement) {
+        if let Some(mut ticket) = ticket {
             ticket.touching(&self.lake, &touched(plan)?);
             state.config_mut().set_extension(Arc::new(ticket));
         }

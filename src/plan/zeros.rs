@@ -22,15 +22,11 @@ impl OptimizerRule for ZerosOfLists {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let has_lists = plan.expressions().iter().any(|expr| {
-            let is_list = |expr: &Expr| Ok(matches!(expr, Expr::InList(_)));
-            expr.exists(is_list).unwrap_or(false)
-        });
-        if !has_lists {
-            return Ok(Transformed::no(plan));
-        }
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
+            if !expr.exists(|expr| Ok(matches!(expr, Expr::InList(_))))? {
+                return Ok(Transformed::no(expr));
+            }
             let name = names.save(&expr);
             Ok(with_both_zeros(expr)?.update_data(|expr| name.restore(expr)))
         })
