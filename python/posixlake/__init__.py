@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import _database
+from . import _database, _internal
 from ._backup import (
     get_backup_metadata,
     get_backup_metadata_with_credentials,
@@ -94,4 +94,8 @@ def __getattr__(name: str) -> Any:
 
 atexit.register(_database._flush_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_database._forget_all)
+    os.register_at_fork(
+        before=_internal.hold_threads,
+        after_in_parent=_internal.release_threads,
+        after_in_child=_database._forget_all,
+    )

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::ExecutionPlanProperties;
-use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::streaming::PartitionStream;
 use futures::future::join_all;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -42,41 +41,28 @@ impl PartitionStream for Fed {
     }
 }
 
-/// Runs a plan whose inputs are the other's: those with the other's context, by whoever polls the stream, the plan with its own.
+pub(crate) type Partitions = Vec<Arc<dyn PartitionStream>>;
+
+/// The rows of a plan of the other's, as partitions for the session, and what hands them over: to be polled by whoever polls the
+/// session's plan.
 ///
 /// # Errors
-/// Where one does not start.
-pub(crate) fn execute(
+/// Where a partition does not start.
+pub(crate) fn feed(
     plan: &Arc<dyn ExecutionPlan>,
-    own: Arc<TaskContext>,
     others: &Arc<TaskContext>,
-) -> Result<SendableRecordBatchStream> {
-    let mut inputs = Vec::new();
+) -> Result<(Partitions, impl Future<Output = ()> + use<>)> {
+    let mut partitions = Partitions::new();
     let mut pumps = Vec::new();
-    for child in plan.children() {
-        let mut partitions: Vec<Arc<dyn PartitionStream>> = Vec::new();
-        for partition in 0..child.output_partitioning().partition_count() {
-            let (sender, batches) = channel(AHEAD);
-            pumps.push(pump(child.execute(partition, others.clone())?, sender));
-            partitions.push(Arc::new(Fed {
-                schema: child.schema(),
-                batches: Mutex::new(Some(batches)),
-            }));
-        }
-        let input = StreamingTableExec::try_new(child.schema(), partitions, None, Vec::new(), false, None)?;
-        inputs.push(Arc::new(input) as Arc<dyn ExecutionPlan>);
+    for partition in 0..plan.output_partitioning().partition_count() {
+        let (sender, batches) = channel(AHEAD);
+        pumps.push(pump(plan.execute(partition, others.clone())?, sender));
+        partitions.push(Arc::new(Fed {
+            schema: plan.schema(),
+            batches: Mutex::new(Some(batches)),
+        }));
     }
-    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-    let rows = plan.clone().replace_children(inputs, options)?.execute(0, own)?;
-    let schema = rows.schema();
-    let both = async move {
-        let (rows, _) = futures::join!(rows.try_collect::<Vec<RecordBatch>>(), join_all(pumps));
-        rows
-    };
-    let rows = futures::stream::once(both)
-        .map_ok(|batches| futures::stream::iter(batches.into_iter().map(Ok::<_, DataFusionError>)))
-        .try_flatten();
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    Ok((partitions, join_all(pumps).map(drop)))
 }
 
 /// Hands over a stream's batches, as long as somebody takes them.

@@ -7,7 +7,6 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{
@@ -19,26 +18,13 @@ use datafusion::physical_plan::{
 pub(crate) struct LakeExec {
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
-    table: String,
     /// Another DataFusion's EXPLAIN shows no more of a plan than its name.
     shown: String,
     properties: Arc<PlanProperties>,
-    /// Whether what the plan reads is the other's: it may then be changed by the other's optimizer, as it must.
-    open: bool,
 }
 
 impl LakeExec {
-    /// A plan that reads nothing of the other's.
-    pub(crate) fn whole(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, table: &str) -> Self {
-        Self::new(plan, context, table, false)
-    }
-
-    /// A plan whose inputs are the other's.
-    pub(crate) fn over_children(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, table: &str) -> Self {
-        Self::new(plan, context, table, true)
-    }
-
-    fn new(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, table: &str, open: bool) -> Self {
+    pub(crate) fn new(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, table: &str) -> Self {
         // By what columns rows are spread is told in expressions, which need not be the other's.
         let partitions = Partitioning::UnknownPartitioning(plan.output_partitioning().partition_count());
         let mut orders = EquivalenceProperties::new(plan.schema());
@@ -47,16 +33,10 @@ impl LakeExec {
         }
         let properties = PlanProperties::new(orders, partitions, plan.pipeline_behavior(), plan.boundedness());
         Self {
-            shown: if open {
-                format!("LakeInsert: {table}")
-            } else {
-                shown(&plan, table)
-            },
+            shown: shown(&plan, table),
             plan,
             context,
-            table: table.to_string(),
             properties: Arc::new(properties),
-            open,
         }
     }
 }
@@ -93,11 +73,7 @@ impl ExecutionPlan for LakeExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        if self.open { self.plan.children() } else { Vec::new() }
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false; self.children().len()]
+        Vec::new()
     }
 
     fn apply_expressions(
@@ -107,21 +83,11 @@ impl ExecutionPlan for LakeExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        if !self.open {
-            return Ok(self);
-        }
-        let plan = self
-            .plan
-            .clone()
-            .replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))?;
-        Ok(Arc::new(Self::over_children(plan, self.context.clone(), &self.table)))
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
     }
 
-    fn execute(&self, partition: usize, others: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if self.open {
-            return crate::fed::execute(&self.plan, self.context.clone(), &others);
-        }
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         self.plan.execute(partition, self.context.clone())
     }
 

@@ -6,6 +6,8 @@ mod buffer;
 mod error;
 mod fed;
 mod ffi;
+mod fork;
+mod insert;
 mod json;
 mod lake_exec;
 mod rows;
@@ -33,6 +35,8 @@ mod _internal {
     use super::datafusion_version;
     #[pymodule_export]
     use super::ffi::{CatalogCapsule, FunctionCapsule, TableCapsule};
+    #[pymodule_export]
+    use super::fork::{hold_threads, release_threads};
     #[pymodule_export]
     use super::rows::Rows;
     #[pymodule_export]

@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ const SIGNALS: Duration = Duration::from_millis(50);
 const STACK_SIZE: usize = 8 << 20;
 
 static THREADS: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
+/// Threads of the runtime, of both kinds.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// The process's threads. A process that was forked has none of its parent's, and starts its own.
 ///
@@ -30,10 +33,17 @@ pub(crate) fn handle() -> posixlake::Result<Handle> {
     {
         return Ok(runtime.handle().clone());
     }
+    RUNNING.store(0, Ordering::SeqCst);
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .thread_name("posixlake")
         .thread_stack_size(STACK_SIZE)
+        .on_thread_start(|| {
+            RUNNING.fetch_add(1, Ordering::SeqCst);
+        })
+        .on_thread_stop(|| {
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+        })
         .build()
         .map_err(|error| posixlake::Error::internal(format!("cannot start threads: {error}")))?;
     let handle = runtime.handle().clone();
@@ -42,6 +52,30 @@ pub(crate) fn handle() -> posixlake::Result<Handle> {
         mem::forget(parents);
     }
     Ok(handle)
+}
+
+/// The process's threads by their kinds.
+pub(crate) struct Threads {
+    pub(crate) handle: Handle,
+    /// Those that run tasks.
+    pub(crate) workers: usize,
+    /// Those that do what blocks, or wait for it.
+    pub(crate) blocking: usize,
+}
+
+impl Threads {
+    /// The threads, where there are any.
+    pub(crate) fn of_this_process() -> Option<Self> {
+        let threads = THREADS.lock();
+        let (owner, runtime) = threads.as_ref()?;
+        let handle = runtime.handle().clone();
+        let workers = handle.metrics().num_workers();
+        (*owner == std::process::id()).then(|| Self {
+            handle,
+            workers,
+            blocking: RUNNING.load(Ordering::SeqCst).saturating_sub(workers),
+        })
+    }
 }
 
 /// Runs the work on the process's threads while this one waits without Python's lock. Ctrl-C cancels it.

@@ -22,6 +22,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use posixlake::Session;
 use pyo3::prelude::*;
 
+use crate::insert::{InsertExec, Target};
 use crate::lake_exec::LakeExec;
 use crate::runtime::handle;
 use crate::session::{reads, single};
@@ -193,7 +194,7 @@ impl View {
             }
             _ => plan,
         };
-        Ok(Arc::new(LakeExec::whole(plan, state.task_ctx(), &self.name)))
+        Ok(Arc::new(LakeExec::new(plan, state.task_ctx(), &self.name)))
     }
 }
 
@@ -227,7 +228,7 @@ fn names_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// Runs work of the session on this library's threads: whoever asks for it has a runtime of its own, or none.
-async fn here<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub(crate) async fn here<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let task = handle()?.spawn(work);
     task.await
         .map_err(|error| DataFusionError::Execution(format!("a task of posixlake broke off: {error}")))?
@@ -275,12 +276,12 @@ impl TableProvider for View {
         let Some(table) = self.table.clone() else {
             return Err(posixlake::Error::unsupported("the rows of a statement take no INSERT").into());
         };
-        let (session, name) = (self.session.clone(), self.name.clone());
-        here(async move {
-            let state = session.context().state();
-            let sink = table.insert_into(&state, input, op).await?;
-            Ok(Arc::new(LakeExec::over_children(sink, state.task_ctx(), &name)) as Arc<dyn ExecutionPlan>)
-        })
-        .await
+        let target = Target {
+            session: self.session.clone(),
+            name: self.name.clone(),
+            table,
+            op,
+        };
+        Ok(Arc::new(InsertExec::new(target, input)))
     }
 }

@@ -311,6 +311,31 @@ def test_buffered_rows_outlive_the_end_of_python(db):
     assert count(db.get_base_path()) == 1
 
 
+def test_threads_that_wait_do_not_end_forked_processes(db):
+    script = f"""
+        import os, signal
+        from concurrent.futures import ThreadPoolExecutor
+        from posixlake import DatabaseOps
+
+        def ask(database):
+            with ThreadPoolExecutor(8) as threads:
+                answers = list(threads.map(lambda _: database.query_json("SELECT count(*) AS n FROM data"), range(8)))
+            assert answers == ['[{{"n": 0}}]'] * 8, answers
+
+        database = DatabaseOps.open({db.get_base_path()!r})
+        for _ in range(5):
+            ask(database)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)
+                ask(DatabaseOps.open({db.get_base_path()!r}))
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        ask(database)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=300)
+
+
 def test_a_forked_process_runs_statements_and_leaves_its_parents_rows(db):
     db.insert_buffered_json('[{"id": 1, "name": "n"}]')
     child = os.fork()

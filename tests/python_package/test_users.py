@@ -1,6 +1,7 @@
 """Users by the API of one table."""
 
 import gc
+import time
 
 import datafusion
 import pytest
@@ -81,15 +82,29 @@ def test_the_trail_has_what_data_frames_read(lake_of_ana):
     assert stock.sql('SELECT * FROM lake."default".t WHERE id > 1').to_pydict() == {"id": [2]}
     with pytest.raises(Exception, match="no DELETE on TABLE t"):
         stock.sql("SELECT * FROM posixlake_sql('DELETE FROM t')").collect()
+    with pytest.raises(Exception, match="no INSERT on TABLE t"):
+        stock.sql('INSERT INTO lake."default".t VALUES (3)').collect()
     del stock
     gc.collect()
+    stock = datafusion.SessionContext()
+    posixlake.register(stock, lake_of_ana, user=("ana", "ana-secret"))
+    stock.sql('INSERT INTO lake."default".t VALUES (3), (4), (5)').collect()
     with posixlake.connect(lake_of_ana, user=("ana", "ana-secret")) as ana:
         trail = ana.sql("SELECT kind, outcome FROM system.audit WHERE user = 'rea' ORDER BY time, kind").to_pydict()
         # Once for each time that a frame was read.
         assert sorted(zip(trail["kind"], trail["outcome"], strict=True)) == [
             ("DELETE", "denied"),
+            ("INSERT", "denied"),
             ("SELECT", "denied"),
             *[("SELECT", "ok")] * 3,
         ]
+        inserted = "SELECT tables, rows, version FROM system.audit WHERE kind = 'INSERT' AND outcome = 'ok'"
+        latest = ana.sql("SELECT current_version('t') AS version").to_pydict()["version"]
+        # A session that goes on writes its rows from time to time.
+        for _ in range(100):
+            if ana.sql(inserted).count():
+                break
+            time.sleep(0.1)
+        assert ana.sql(inserted).to_pydict() == {"tables": ["t"], "rows": [3], "version": latest}
         running = ana.sql("SELECT statement FROM system.queries").to_pydict()["statement"]
         assert running == ["SELECT statement FROM system.queries"]
