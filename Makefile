@@ -85,7 +85,6 @@ bench: need venv ## Measure against pyarrow, deltalake and DataFusion (release b
 	"$(VENV)/bin/python" benches/tpch.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/large_log.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/mount.py "$(TARGET_DIR)/release/posixlake"
-	"$(VENV)/bin/python" benches/mount_server.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/data_cache.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/metrics.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/access.py "$(TARGET_DIR)/release/posixlake"

@@ -1,139 +1,245 @@
-"""Measures the mount through a Linux kernel's NFS client, beside a plain file served by nfs-ganesha, and prints a table in Markdown.
+"""Measures the mount through a Linux kernel's NFS client, beside plain files served by nfs-ganesha, and prints a table in Markdown.
 
-Usage: mount.py PATH-OF-POSIXLAKE [--rows N] [--memory MIB]
+Usage: mount.py PATH-OF-POSIXLAKE [--memory MIB]
 
-Everything runs in one guest (User-Mode Linux, one processor; see tests/nfs/guest.py): client, server, and nfs-ganesha with its
-file on a tmpfs (Debian's nfs-ganesha and nfs-ganesha-vfs; left out where they are missing). Times are the guest's, of the
-command alone; each is the median of its repetitions. Processes start slowly in a guest: `true` says how slowly.
+The client is a guest (User-Mode Linux, see tests/nfs/guest.py), the servers run on the machine itself, and a tap device is
+between them: it needs root, and nfs-ganesha with nfs-ganesha-vfs and rpcbind. Each time is the guest's, and the median of its
+repetitions. A guest is slow to start processes, so that commands which only look are measured twice: as commands, and as the
+system calls of the command in a program that runs already.
 """
 
 import argparse
+import contextlib
+import os
 import pathlib
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests" / "nfs"))
 
-from guest import PATH, Guest
-from mounted import Mounted
+from guest import Guest
+
+HOST, GUEST, TAP = "10.77.0.1", "10.77.0.2", "posixlake0"
+PORT, GANESHA_PORT = 12049, 20490
+AT, PLAIN = "/mnt/lake", "/mnt/plain"
+SYNC, WAIT = "lookupcache=none,sync", "lookupcache=none,write=wait"
+FORGET = "sync; echo 3 > /proc/sys/vm/drop_caches"
+SMALL, BIG, WIDE, HUGE = 1_000_000, 10_000_000, 30_000_000, 50_000_000
+SED = "sed -i 's/^50000,[^,]*/50000,changed'$RANDOM'/' {}"
+
+#: Runs in the guest: one look after another as the command would, from a program that has started.
+LOOKS = """
+import os, statistics, sys, time
+def part(offset, whence):
+    file = os.open("data.csv", os.O_RDONLY)
+    os.lseek(file, offset, whence)
+    os.read(file, 4096)
+    os.close(file)
+looks = {
+    "ls -l": lambda: [os.lstat(name) for name in os.listdir(".")],
+    "stat": lambda: os.lstat("data.csv"),
+    "head -1": lambda: part(0, os.SEEK_SET),
+    "tail -1": lambda: part(-4096, os.SEEK_END),
+}
+for name, look in looks.items():
+    times = []
+    for _ in range(9):
+        start = time.perf_counter()
+        look()
+        times.append(time.perf_counter() - start)
+        time.sleep(0.01)
+    print(name, statistics.median(times), sep=",")
+"""
+
+#: Runs in the guest: what `sed -i` does, in one write of the whole.
+EDIT = """
+import os, random, time
+start = time.perf_counter()
+with open("data.csv", "rb") as file:
+    data = file.read()
+place = data.index(b"\\n50000,") + 1
+with open("edited", "wb") as file:
+    file.write(data[:place] + b"50000,changed%d,0.5" % random.randrange(1 << 30) + data[data.index(b"\\n", place):])
+os.rename("edited", "data.csv")
+print(time.perf_counter() - start)
+"""
 
 GANESHA = """
-NFS_CORE_PARAM { NFS_Port = 20490; MNT_Port = 20491; Protocols = 3; Enable_NLM = false; Enable_RQUOTA = false; }
-EXPORT { Export_Id = 1; Path = /mnt/plain; Pseudo = /mnt/plain; Protocols = 3; Access_Type = RW; Squash = No_Root_Squash;
-         SecType = sys; Transports = TCP; FSAL { Name = VFS; } }
+NFS_CORE_PARAM {{ NFS_Port = {port}; MNT_Port = {mount}; Protocols = 3; Enable_NLM = false; Enable_RQUOTA = false; }}
+EXPORT {{ Export_Id = 1; Path = {folder}; Pseudo = {folder}; Protocols = 3; Access_Type = RW; Squash = No_Root_Squash;
+          SecType = sys; Transports = TCP; FSAL {{ Name = VFS; }} }}
 """
-FORGET = "echo 3 > /proc/sys/vm/drop_caches"
+
+
+def shown(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
+
+
+def table(rows: int) -> str:
+    return f"t{rows}"
+
+
+@contextlib.contextmanager
+def tap():
+    subprocess.run(["ip", "tuntap", "add", "dev", TAP, "mode", "tap", "vnet_hdr"], check=True)
+    try:
+        subprocess.run(["ip", "addr", "add", f"{HOST}/24", "dev", TAP], check=True)
+        subprocess.run(["ip", "link", "set", TAP, "up"], check=True)
+        yield
+    finally:
+        subprocess.run(["ip", "link", "del", TAP], check=True)
+
+
+@contextlib.contextmanager
+def running(*command, **more):
+    process = subprocess.Popen(command, **more)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Lake:
+    """The lake, and its server on this machine."""
+
+    def __init__(self, program: str, folder: pathlib.Path) -> None:
+        self.program, self.folder = program, folder
+        for rows in (SMALL, BIG, WIDE, HUGE):
+            columns = "value AS id, 'name-' || (value * 7919 % 1000000) AS name, (value % 1000) / 8.0 AS x"
+            self.sql(f"CREATE TABLE {table(rows)} AS SELECT {columns} FROM generate_series(1, {rows})")
+
+    def sql(self, *statements: str) -> str:
+        command = [self.program, "--quiet", "--format", "csv", "--lake", self.folder / "lake", "-c", "; ".join(statements)]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def serve(self):
+        where = ["--listen", f"{HOST}:{PORT}", "--client", f"{GUEST}/32", "--state", self.folder / "state"]
+        environment = {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")}
+        return running(self.program, "serve", "nfs", self.folder / "lake", *where, stdout=subprocess.DEVNULL, env=environment)
+
+    def copy(self, rows: int, file: pathlib.Path) -> float:
+        """Seconds that `COPY TO` a CSV takes on one core, with the start of the process."""
+        start = time.perf_counter()
+        self.sql("SET datafusion.execution.target_partitions = 1", f"COPY (SELECT * FROM {table(rows)}) TO '{file}'")
+        return time.perf_counter() - start
 
 
 class Bench:
-    def __init__(self, program: str, rows: int, memory: int) -> None:
-        self.rows = rows
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="posixlake-mount-"))
-        self.guest = Guest(self.folder / "guest", memory)
-        self.lines: list[tuple[str, str, str]] = []
-        lake = self.guest.folder / "lakes" / "bench"
-        for table, count in (("big", rows), ("small", 1_000_000)):
-            columns = "value AS id, 'name-' || (value * 7919 % 1000000) AS name, (value % 1000) / 8.0 AS x"
-            statement = f"CREATE TABLE {table} AS SELECT {columns} FROM generate_series(1, {count})"
-            subprocess.run([program, "--quiet", "--lake", lake / "lake", "-c", statement], check=True, stdout=subprocess.DEVNULL)
-        self.lake = Mounted(self.guest, lake, program, arguments="")
-        self.program = program
+    def __init__(self, guest: Guest, lake: Lake, server: subprocess.Popen) -> None:
+        self.guest, self.lake, self.server = guest, lake, server
 
-    def once(self, command: str, before: str = "") -> float:
-        """Seconds that a command takes at the mount's root."""
-        timed = f"{before or ':'}; start=$EPOCHREALTIME; {{ {command}; }} || exit 1; end=$EPOCHREALTIME; echo $((${{end/./}} - ${{start/./}})) >&3"
-        result = self.lake.run(f"{{ {timed}; }} 3>&1 >/dev/null", timeout=1800)
-        return int(result.stdout.split()[-1]) / 1e6
+    def mount(self, options: str) -> None:
+        """Mounts the lake and the plain files."""
+        self.guest.run(f"umount -l {AT} {PLAIN} 2>/dev/null", check=False)
+        self.guest.mount(AT, PORT, options, server=HOST)
+        options += f",mountport={GANESHA_PORT + 1}"
+        self.guest.mount(PLAIN, GANESHA_PORT, options, path=str(self.lake.folder / "plain"), server=HOST)
 
-    def median(self, command: str, times: int = 5, before: str = "") -> float:
-        return statistics.median(self.once(command, before) for _ in range(times))
+    def once(self, command: str, where: str, before: str = ":") -> float:
+        """Seconds that a command takes in a folder of the guest's."""
+        timed = f"cd {where}; {before}; start=$EPOCHREALTIME; {{ {command}; }} || exit 1; end=$EPOCHREALTIME; echo $((${{end/./}} - ${{start/./}})) >&3"
+        return int(self.guest.run(f"{{ {timed}; }} 3>&1 >/dev/null", timeout=1800).stdout.split()[-1]) / 1e6
 
-    def note(self, what: str, seconds: float, against: str = "") -> None:
-        shown = f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
-        print(f"{what}: {shown} {against}", file=sys.stderr, flush=True)
-        self.lines.append((what, shown, against))
+    def median(self, command: str, where: str, times: int = 5, before: str = ":") -> float:
+        return statistics.median(self.once(command, where, before) for _ in range(times))
+
+    def python(self, script: str, where: str) -> str:
+        file = self.guest.folder / "script.py"
+        file.write_text(script)
+        return self.guest.run(f"cd {where} && python3 {file}", timeout=600).stdout
 
     def resident(self) -> int:
         """The most memory that the server has had, in MiB."""
-        assert self.lake.server
-        return int(self.guest.run(f"grep VmHWM /proc/{self.lake.server.pid}/status").stdout.split()[1]) >> 10
+        lines = pathlib.Path(f"/proc/{self.server.pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) >> 10
 
-    def run(self) -> None:
-        self.note("`true`", self.median("/bin/true"))
-        millions = f"{self.rows / 1e6:g} M rows"
-        cold = self.once("cat big/data.csv")
+    def reading(self):
+        cold = self.once("cat data.csv", f"{AT}/{table(BIG)}")
         resident = self.resident()
-        size = int(self.lake.out("stat -c %s big/data.csv"))
-        out = "/mnt/copied.csv"
-        settings = "SET datafusion.execution.target_partitions = 1"
-        copy = self.once(f"{self.program} --quiet --lake {self.lake.lake} -c '{settings}; COPY (SELECT * FROM big) TO \"{out}\"'".replace('"', "'\\''"))
-        self.note(f"first `cat`, {millions}", cold, f"COPY TO on one core {copy:.2f} s ({copy / cold:.2f}); at most {resident} MiB resident")
-        warm = self.median("cat big/data.csv", 3, FORGET)
-        plain = self.plain(out)
-        against = f"nfs-ganesha {plain:.2f} s ({plain / warm:.2f})" if plain else ""
-        self.note(f"`cat`, {size >> 20} MiB, warm", warm, f"{size / warm / 1e6:.0f} MB/s; {against}")
-        self.guest.run(f"rm -f {out}")
-        for table in ("small", "big"):
-            rows = "1 M rows" if table == "small" else millions
-            self.lake.cat(".status")
-            self.lake.run(f"head -1 {table}/data.csv; tail -1 {table}/data.csv")
-            for command in ("ls -l {}", "stat {}", "head -1 {}", "tail -1 {}"):
-                self.note(f"`{command.format('data.csv')}`, {rows}", self.median(command.format(f"{table}/data.csv")))
-            self.note(f"`echo >>`, {rows}", self.median(f"echo 99999999,appended,1.5 >> {table}/data.csv", 9))
-            edit = f"sed -i 's/^50000,[^,]*/50000,changed'$RANDOM'/' {table}/data.csv"
-            self.note(f"`sed -i` of one line, {rows}", self.median(edit, 3))
-            self.lake.remount(self.lake.options.replace("sync", "write=wait"))
-            self.note(f"`sed -i` of one line, {rows}, `write=wait`", self.median(edit, 3))
-            self.lake.remount()
-        few = "awk -F, 'NR == 1 || $1 % 1000 != 7' big/data.csv > /mnt/fewer.csv"
-        self.lake.run(few, timeout=1800)
-        self.note(f"one row in 1000 deleted by overwriting, {millions}", self.once("cp /mnt/fewer.csv big/data.csv"))
-        counted = int(self.lake.sql("SELECT count(*) FROM big")[0][0])
-        expected = int(self.guest.run("wc -l < /mnt/fewer.csv").stdout) - 1
-        assert counted == expected, f"{counted} rows instead of {expected}"
-        self.note("most memory that the server had, in all", 0, f"{self.resident()} MiB")
+        file = self.lake.folder / "plain" / "data.csv"
+        copy = self.lake.copy(BIG, file)
+        beside = f"`COPY TO` on one core {shown(copy)} ({copy / cold:.2f} of its rate); at most {resident} MiB resident"
+        yield f"first `cat`, {BIG:,} rows", cold, beside
+        warm = self.median("cat data.csv", f"{AT}/{table(BIG)}", 5, FORGET)
+        plain = self.median("cat data.csv", PLAIN, 5, FORGET)
+        yield f"`cat`, {file.stat().st_size >> 20} MiB, warm", warm, f"nfs-ganesha {shown(plain)} ({plain / warm:.2f} of its rate)"
 
-    def plain(self, file: str) -> float | None:
-        """Seconds for the same bytes as a plain file from nfs-ganesha."""
-        if not shutil.which("ganesha.nfsd", path=PATH):
-            return None
-        (self.guest.folder / "ganesha.conf").write_text(GANESHA)
-        prepare = f"mkdir -p /run/ganesha /mnt/plain /mnt/ganesha; mount -t tmpfs tmpfs /var/lib/nfs; mount -t tmpfs -o size=90% tmpfs /mnt/plain; cp {file} /mnt/plain/data.csv; rpcbind"
-        self.guest.run(prepare, timeout=600)
-        server = self.guest.start(f"exec ganesha.nfsd -F -f {self.guest.folder}/ganesha.conf -L {self.guest.folder}/ganesha.log -p /run/ganesha.pid")
-        options = "vers=3,tcp,nolock,hard,port=20490,mountport=20491,mountproto=tcp"
-        for _ in range(60):
-            if self.guest.run(f"mount.nfs 127.0.0.1:/mnt/plain /mnt/ganesha -o {options},{self.lake.options}", check=False).code == 0:
-                break
-        seconds = self.median("cat /mnt/ganesha/data.csv", 3, FORGET)
-        self.guest.run("umount -f -l /mnt/ganesha")
-        server.kill(9)
-        self.guest.run("umount /mnt/plain")
-        return seconds
+    def looking(self, rows: int):
+        where = f"{AT}/{table(rows)}"
+        self.guest.run(f"cd {where} && head -1 data.csv && tail -1 data.csv", timeout=600)
+        calls = dict(line.split(",") for line in self.python(LOOKS, where).splitlines())
+        for command, seconds in calls.items():
+            whole = self.median(f"{command} data.csv", where)
+            yield f"`{command}`, {rows:,} rows", float(seconds), f"with the process {shown(whole)}"
 
-    def end(self) -> None:
-        self.lake.close()
-        self.guest.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def appending(self, rows: int):
+        command = "echo 99999999,appended,1.5 >> data.csv"
+        yield f"`echo >>`, {rows:,} rows", self.median(command, f"{AT}/{table(rows)}", 25), f"nfs-ganesha {shown(self.median(command, PLAIN, 25))}"
+
+    def editing(self):
+        where = f"{AT}/{table(SMALL)}"
+        self.lake.copy(SMALL, self.lake.folder / "plain" / "small.csv")
+        self.guest.run(f"cp {PLAIN}/small.csv /tmp")
+        local = self.median(SED.format("small.csv"), "/tmp", 3)
+        for options in (WAIT, SYNC):
+            self.mount(options)
+            plain = self.median(SED.format("small.csv"), PLAIN, 3)
+            beside = f"nfs-ganesha {shown(plain)}, a file in the guest's memory {shown(local)}"
+            yield f"`sed -i` of one line, {SMALL:,} rows, `{options}`", self.median(SED.format("data.csv"), where, 3), beside
+        edits = [float(self.python(EDIT, where)) for _ in range(3)]
+        yield f"the same in one `write`, {SMALL:,} rows", statistics.median(edits), ""
+
+    def deleting(self):
+        """One row in 3000 is left out, as by `grep -v` and `cp`."""
+        fewer = self.guest.folder / "fewer.csv"
+        header, rest = self.lake.folder / "wide.csv", f"SELECT * FROM {table(WIDE)} WHERE id % 3000 <> 7 ORDER BY id"
+        self.lake.sql(f"COPY ({rest}) TO '{header}' STORED AS CSV OPTIONS ('format.has_header' 'true')")
+        shutil.move(header, fewer)
+        whole = self.once(f"cp {fewer} data.csv", f"{AT}/{table(WIDE)}")
+        left = int(self.lake.sql(f"SELECT count(*) FROM {table(WIDE)}").split()[-1])
+        assert left == WIDE - WIDE // 3000, left
+        yield f"{WIDE // 3000:,} of {WIDE:,} rows deleted by overwriting {fewer.stat().st_size >> 20} MiB", whole, f"at most {self.resident()} MiB resident"
+
+    def run(self):
+        self.mount(SYNC)
+        yield "`true`", self.median("/bin/true", "/"), "what the guest takes to start a process"
+        yield from self.reading()
+        for rows in (SMALL, HUGE):
+            yield from self.looking(rows)
+        for rows in (SMALL, HUGE):
+            yield from self.appending(rows)
+        yield from self.editing()
+        yield from self.deleting()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("program")
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--memory", type=int, default=6000)
+    parser.add_argument("--memory", type=int, default=2000, help="the guest's, in MiB")
     arguments = parser.parse_args()
-    bench = Bench(str(pathlib.Path(arguments.program).resolve()), arguments.rows, arguments.memory)
-    try:
-        bench.run()
-    finally:
-        bench.end()
-    print("| work | posixlake | beside |\n|---|---|---|")
-    for line in bench.lines:
-        print(f"| {' | '.join(line)} |")
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="posixlake-mount-")))
+        lake = Lake(str(pathlib.Path(arguments.program).resolve()), folder)
+        (folder / "plain").mkdir()
+        (folder / "ganesha.conf").write_text(GANESHA.format(port=GANESHA_PORT, mount=GANESHA_PORT + 1, folder=folder / "plain"))
+        stack.enter_context(tap())
+        subprocess.run(["rpcbind"], check=False)
+        pathlib.Path("/run/ganesha").mkdir(exist_ok=True)
+        ganesha = ["ganesha.nfsd", "-F", "-f", folder / "ganesha.conf", "-L", folder / "ganesha.log", "-p", folder / "ganesha.pid"]
+        stack.enter_context(running(*ganesha))
+        server = stack.enter_context(lake.serve())
+        guest = Guest(folder / "guest", arguments.memory, (f"vec0:transport=tap,ifname={TAP},depth=128,gro=1",))
+        stack.callback(guest.stop)
+        guest.run(f"ip addr add {GUEST}/24 dev vec0; ip link set vec0 up")
+        time.sleep(5)
+        print("| work | posixlake | beside |\n|---|---:|---|")
+        for what, seconds, beside in Bench(guest, lake, server).run():
+            print(f"| {what} | {shown(seconds)} | {beside} |", flush=True)
 
 
 main()

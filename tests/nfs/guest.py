@@ -87,9 +87,9 @@ class Process:
 
 
 class Guest:
-    """A guest from its boot to its end; `memory` in MiB."""
+    """A guest from its boot to its end; `memory` in MiB, `arguments` more of its kernel's."""
 
-    def __init__(self, folder: pathlib.Path, memory: int = 512) -> None:
+    def __init__(self, folder: pathlib.Path, memory: int = 512, arguments: tuple[str, ...] = ()) -> None:
         reason = missing()
         if reason:
             raise RuntimeError(reason)
@@ -117,6 +117,7 @@ class Guest:
                     "quiet",
                     "loglevel=3",
                     "panic=1",
+                    *arguments,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -160,10 +161,10 @@ class Guest:
         """A copy of a file of the host's where the guest sees it, whatever it has mounted over the host's folders."""
         return pathlib.Path(shutil.copy(file, self.folder))
 
-    def mount(self, where: str, port: int, options: str = "", path: str = "/") -> None:
-        """Mounts the server on the guest's loopback."""
+    def mount(self, where: str, port: int, options: str = "", path: str = "/", server: str = "127.0.0.1") -> None:
+        """Mounts what a server has, by default one on the guest's loopback."""
         base = f"vers=3,tcp,nolock,hard,port={port},mountport={port},mountproto=tcp"
-        self.run(f"mkdir -p {where}; mount.nfs 127.0.0.1:{path} {where} -o {base}{',' if options else ''}{options}")
+        self.run(f"mkdir -p {where}; mount.nfs {server}:{path} {where} -o {base}{',' if options else ''}{options}")
 
     def unmount(self, where: str, check: bool = True) -> None:
         self.run(f"umount {where}", check=check)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -56,10 +57,12 @@ pub(crate) struct Session {
     pub(crate) ended: Option<Result<(), Refusal>>,
     spool: Arc<File>,
     folder: PathBuf,
+    /// What is on disk of it.
+    noted: Arc<Mutex<Option<Journal>>>,
 }
 
 /// What is kept of a session to go on after a crash.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Journal {
     pub(crate) id: Uuid,
     pub(crate) schema: Option<String>,
@@ -74,6 +77,9 @@ pub(crate) struct Journal {
     pub(crate) author: String,
     pub(crate) replaced: bool,
     pub(crate) told: u64,
+    /// All of the spool was written, and nothing else is text: `size` and `written` are the spool's.
+    #[serde(default)]
+    pub(crate) spooled: bool,
     pub(crate) size: u64,
     pub(crate) written: Ranges,
     pub(crate) applied: u64,
@@ -121,6 +127,7 @@ impl Session {
             ended: None,
             spool: Arc::new(spool),
             folder: folder.to_path_buf(),
+            noted: Arc::default(),
         })
     }
 
@@ -139,6 +146,13 @@ impl Session {
             .read(true)
             .write(true)
             .open(data_path(folder, journal.id))?;
+        let noted = Arc::new(Mutex::new(Some(journal.clone())));
+        let (size, written) = if journal.spooled {
+            let size = spool.metadata()?.len();
+            (size, Ranges::from(vec![(0, size)]))
+        } else {
+            (journal.size, journal.written)
+        };
         Ok(Self {
             id: journal.id,
             text,
@@ -151,8 +165,8 @@ impl Session {
             rendering,
             replaced: journal.replaced,
             told: journal.told,
-            size: journal.size,
-            written: journal.written,
+            size,
+            written,
             applied: journal.applied,
             writes: 1,
             heard: Instant::now(),
@@ -163,10 +177,12 @@ impl Session {
             ended: None,
             spool: Arc::new(spool),
             folder: folder.to_path_buf(),
+            noted,
         })
     }
 
-    fn journal(&self) -> Journal {
+    /// What says of it all that a crash must not take. A text that comes in one piece has the same from its first bytes to its last.
+    fn journal(&self, spooled: bool) -> Journal {
         Journal {
             id: self.id,
             schema: self.base.name.schema.clone(),
@@ -180,8 +196,13 @@ impl Session {
             author: self.author.client.clone(),
             replaced: self.replaced,
             told: self.told,
-            size: self.size,
-            written: self.written.clone(),
+            spooled,
+            size: if spooled { 0 } else { self.size },
+            written: if spooled {
+                Ranges::default()
+            } else {
+                self.written.clone()
+            },
             applied: self.applied,
             statements: self.statements,
         }
@@ -218,6 +239,9 @@ impl Session {
     pub(crate) async fn write(&mut self, offset: u64, data: Bytes) -> io::Result<()> {
         let length = data.len() as u64;
         let end = offset.checked_add(length).ok_or(io::ErrorKind::FileTooLarge)?;
+        if offset > self.size {
+            self.note_gaps()?;
+        }
         let spool = self.spool.clone();
         blocking(move || {
             failpoint::at("mount.write.taken")?;
@@ -247,6 +271,9 @@ impl Session {
             self.replaced = true;
             self.applied = 0;
         }
+        if size > self.size {
+            self.note_gaps()?;
+        }
         self.written.truncate(size);
         if self.replaced {
             self.spool.set_len(size)?;
@@ -261,14 +288,23 @@ impl Session {
     /// # Errors
     /// As the disk's.
     pub(crate) async fn sync(&self) -> io::Result<()> {
-        let (spool, journal, folder, id) = (self.spool.clone(), self.journal(), self.folder.clone(), self.id);
+        let journal = self.journal(self.replaced && self.is_whole_from(0));
+        let (spool, folder, noted) = (self.spool.clone(), self.folder.clone(), self.noted.clone());
         blocking(move || {
             spool.sync_data()?;
             failpoint::at("mount.edit.synced")?;
-            write_durably(&folder, &format!("{id}.json"), &serde_json::to_vec(&journal)?)?;
+            note(&folder, &noted, journal)?;
             failpoint::at("mount.edit.noted")
         })
         .await
+    }
+
+    /// Before the spool gets bytes that nobody wrote: from there on, what was written is told by the journal.
+    fn note_gaps(&self) -> io::Result<()> {
+        if self.noted.lock().as_ref().is_some_and(|noted| noted.spooled) {
+            note(&self.folder, &self.noted, self.journal(false))?;
+        }
+        Ok(())
     }
 
     /// Ends the session; its files go.
@@ -403,6 +439,16 @@ impl Removal {
 
 fn data_path(folder: &Path, id: Uuid) -> PathBuf {
     folder.join(format!("{id}.data"))
+}
+
+/// Puts a journal on disk, if another is there.
+fn note(folder: &Path, noted: &Mutex<Option<Journal>>, journal: Journal) -> io::Result<()> {
+    let mut noted = noted.lock();
+    if noted.as_ref() != Some(&journal) {
+        write_durably(folder, &format!("{}.json", journal.id), &serde_json::to_vec(&journal)?)?;
+        *noted = Some(journal);
+    }
+    Ok(())
 }
 
 /// Writes a small file so that it is there whole after a crash, or as it was before.
