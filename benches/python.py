@@ -28,6 +28,9 @@ db.flush_write_buffer()
 print(time.perf_counter() - begun)
 """
 
+#: Removed at the end: for seconds after many files went, ext4 is slow to make new ones, whoever is measured then.
+SCRATCH = tempfile.TemporaryDirectory()
+
 
 def measured(work, times=3):
     best = float("inf")
@@ -42,13 +45,8 @@ def inserts(count, mode, peer):
     environment = dict(os.environ)
     if peer:
         environment["PYTHONPATH"] = peer
-    with tempfile.TemporaryDirectory() as folder:
-        answer = subprocess.run(
-            [sys.executable, "-c", INSERTS, str(count), mode, folder + "/db"],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
+    command = [sys.executable, "-c", INSERTS, str(count), mode, tempfile.mkdtemp(dir=SCRATCH.name) + "/db"]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True)
     if answer.returncode:
         sys.exit(answer.stderr)
     return float(answer.stdout.split()[-1])
@@ -59,15 +57,15 @@ def appends(count):
     import pyarrow
 
     schema = pyarrow.schema([("id", pyarrow.int32()), ("name", pyarrow.string())])
-    with tempfile.TemporaryDirectory() as folder:
-        deltalake.write_deltalake(folder, schema.empty_table())
+    folder = tempfile.mkdtemp(dir=SCRATCH.name)
+    deltalake.write_deltalake(folder, schema.empty_table())
 
-        def work():
-            for number in range(count):
-                rows = pyarrow.table({"id": pyarrow.array([number], pyarrow.int32()), "name": [f"User_{number}"]})
-                deltalake.write_deltalake(folder, rows, mode="append")
+    def work():
+        for number in range(count):
+            rows = pyarrow.table({"id": pyarrow.array([number], pyarrow.int32()), "name": [f"User_{number}"]})
+            deltalake.write_deltalake(folder, rows, mode="append")
 
-        return measured(work, 1)
+    return measured(work, 1)
 
 
 def show(what, ours, beside, theirs):

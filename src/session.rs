@@ -279,12 +279,15 @@ impl Session {
         match self.plan(statement).await {
             Ok(plan) => Ok((self.state_with(ticket, statement, &plan)?, plan)),
             Err(error) => {
-                if let Some(ticket) = ticket {
-                    ticket.refused(&error).await;
-                }
+                refused(ticket, &error).await;
                 Err(error)
             }
         }
+    }
+
+    /// Notes in the audit trail that a statement came to its end before it had a plan.
+    pub async fn refused(&self, statement: &Parsed, error: &Error) {
+        refused(self.ticket(statement), error).await;
     }
 
     /// A state to run a plan with, as the statement.
@@ -387,6 +390,12 @@ pub async fn install_as(
         proof: Proof::Password(password.to_string()),
     };
     install_for(context, location, options, Some(credentials)).await
+}
+
+async fn refused(ticket: Option<Ticket>, error: &Error) {
+    if let Some(ticket) = ticket {
+        ticket.refused(error).await;
+    }
 }
 
 async fn install_for(

@@ -20,6 +20,10 @@ mod view;
 
 use pyo3::prelude::*;
 
+/// Faster than the system's for the many short-lived buffers of a query.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The version of DataFusion that capsules are made for.
 #[pyfunction]
 fn datafusion_version() -> u64 {

@@ -20,6 +20,7 @@ use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 use posixlake::Session;
+use posixlake::sql::Parsed;
 use pyo3::prelude::*;
 
 use crate::insert::{InsertExec, Target};
@@ -109,6 +110,26 @@ impl View {
         })
     }
 
+    /// A table of the session, if it has one. That it is denied is noted as of a statement that reads it.
+    ///
+    /// # Errors
+    /// Where it is denied, or cannot be read or planned.
+    pub(crate) async fn looked_up(
+        session: Session,
+        name: &str,
+        table: impl Future<Output = Result<Option<Arc<dyn TableProvider>>>> + Send,
+    ) -> Result<Option<Self>> {
+        match table.await {
+            Ok(Some(table)) => Ok(Some(Self::table(session, name, table)?)),
+            Ok(None) => Ok(None),
+            Err(error) => {
+                let error = posixlake::Error::from(error);
+                session.refused(&reading(name)?, &error).await;
+                Err(error.into())
+            }
+        }
+    }
+
     /// Rows of a statement that has run.
     ///
     /// # Errors
@@ -148,13 +169,7 @@ impl View {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let state = match self.stands_for {
             StandsFor::Statement(state) => *state,
-            StandsFor::Table => {
-                let read = single(&format!(
-                    "SELECT * FROM {}",
-                    posixlake::sql::quote_identifier(&self.name)
-                ))?;
-                self.session.state_of(&read, &self.plan)?
-            }
+            StandsFor::Table => self.session.state_of(&reading(&self.name)?, &self.plan)?,
             StandsFor::Rows => self.session.context().state(),
         };
         let acts = !self.composes;
@@ -196,6 +211,11 @@ impl View {
         };
         Ok(Arc::new(LakeExec::new(plan, state.task_ctx(), &self.name)))
     }
+}
+
+/// What a read of a table is as a statement.
+fn reading(table: &str) -> posixlake::Result<Parsed> {
+    single(&format!("SELECT * FROM {}", posixlake::sql::quote_identifier(table)))
 }
 
 /// The condition on columns by their names alone.

@@ -131,10 +131,9 @@ fn validator(
     rule: Option<&str>,
     running: &Running,
 ) -> Result<Validator> {
-    let state = running.state();
-    let mut validator = Validator::new(&state, &id.display(), definition, writer.schema())?;
+    let mut validator = Validator::new(running, &id.display(), definition, writer.schema())?;
     if let Some(rule) = rule {
-        validator.add_rule(&state, &format!("REPLACE WHERE {rule}"), rule)?;
+        validator.add_rule(running, &format!("REPLACE WHERE {rule}"), rule)?;
     }
     Ok(validator)
 }

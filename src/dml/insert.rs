@@ -522,7 +522,7 @@ pub(super) async fn write_input(
     running: &Running,
 ) -> Result<Written> {
     let writer = Arc::new(FileWriter::new(definition, log_store.object_store(None))?);
-    let validator = Validator::new(&running.state(), &id.display(), definition, writer.schema())?;
+    let validator = Validator::new(running, &id.display(), definition, writer.schema())?;
     write_partitions(writer, Some(Arc::new(validator)), log_store, input, running).await
 }
 

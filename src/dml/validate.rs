@@ -1,5 +1,6 @@
 //! The rules that every row obeys, whichever way it comes in: NOT NULL, CHECK constraints, invariants, generated columns.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, ListArray, MapArray, StructArray};
@@ -13,6 +14,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::sql::sqlparser::ast::ExprWithAlias;
 
 use crate::error::{Error, Result};
+use crate::plan::Running;
 use crate::table::Definition;
 
 /// The most columns of a bad row that a message shows.
@@ -39,7 +41,9 @@ impl Validator {
     ///
     /// # Errors
     /// Where a rule's expression cannot be understood: then nothing can be written.
-    pub(crate) fn new(state: &SessionState, table: &str, definition: &Definition, schema: &SchemaRef) -> Result<Self> {
+    pub(crate) fn new(running: &Running, table: &str, definition: &Definition, schema: &SchemaRef) -> Result<Self> {
+        // Most tables have no rules, and a state takes longer than the rest of a small INSERT's plan.
+        let state = LazyCell::new(|| running.state());
         let columns = schema.as_ref().clone().to_dfschema()?;
         let compile = |what: String, expression: Expr| -> Result<(String, Arc<dyn PhysicalExpr>)> {
             Ok((what, state.create_physical_expr(is_true(expression), &columns)?))
@@ -47,13 +51,13 @@ impl Validator {
         let mut rules = Vec::new();
         for rule in definition.rules()? {
             let what = format!("the constraint {} ({})", rule.name, rule.expression);
-            let expression = logical_expression(state, &rule.expression, &columns)
+            let expression = logical_expression(&state, &rule.expression, &columns)
                 .map_err(|error| Error::unsupported(format!("{what} of table {table} cannot be checked: {error}")))?;
             rules.push(compile(what, expression)?);
         }
         for (column, expression) in definition.generated() {
             let what = format!("the generated column {column} ({expression})");
-            let value = logical_expression(state, &expression, &columns)
+            let value = logical_expression(&state, &expression, &columns)
                 .map_err(|error| Error::unsupported(format!("{what} of table {table} cannot be computed: {error}")))?;
             let data_type = schema.field_with_name(&column)?.data_type();
             let value = datafusion::logical_expr::cast(value, data_type.clone());
@@ -75,9 +79,10 @@ impl Validator {
     ///
     /// # Errors
     /// Where the expression does not fit the table.
-    pub(crate) fn add_rule(&mut self, state: &SessionState, what: &str, expression: &str) -> Result<()> {
+    pub(crate) fn add_rule(&mut self, running: &Running, what: &str, expression: &str) -> Result<()> {
+        let state = running.state();
         let columns = self.schema.as_ref().clone().to_dfschema()?;
-        let logical = logical_expression(state, expression, &columns)?;
+        let logical = logical_expression(&state, expression, &columns)?;
         self.rules.push((
             what.to_string(),
             state.create_physical_expr(is_true(logical), &columns)?,

@@ -69,6 +69,18 @@ def test_contexts_are_opened_by_users(lake_of_ana):
     assert installed.sql("DELETE FROM t WHERE id = 2").to_pydict() == {"count": [1]}
 
 
+def test_the_trail_has_what_other_contexts_were_denied(lake_of_ana):
+    with posixlake.connect(lake_of_ana, user=("ana", "ana-secret")) as ana:
+        ana.sql("CREATE USER nil PASSWORD 'nil-secret'")
+        stock = datafusion.SessionContext()
+        posixlake.register(stock, lake_of_ana, user=("nil", "nil-secret"))
+        for table in ("t", '"t$history"'):
+            with pytest.raises(Exception, match="user nil has no right to table t"):
+                stock.sql(f'SELECT * FROM lake."default".{table}').collect()
+        trail = ana.sql("SELECT outcome, statement FROM system.audit WHERE user = 'nil' ORDER BY time").to_pydict()
+        assert trail == {"outcome": ["denied"] * 2, "statement": ["SELECT * FROM t", "SELECT * FROM `t$history`"]}
+
+
 def test_the_trail_has_what_data_frames_read(lake_of_ana):
     """Frames are read by the context of ``datafusion``, long after the statement was planned."""
     with posixlake.connect(lake_of_ana, user=("rea", "rea-secret")) as rea:

@@ -14,6 +14,10 @@ use super::records::Records;
 
 /// Records read at a time.
 const BATCH: usize = 1024;
+/// The same where both texts went on alike until a piece of one ended.
+const FEW: usize = 4;
+/// Bytes compared at a time.
+const STEP: usize = 256;
 /// Records around a difference in which any equal pair is taken for the place where both texts go on alike.
 const NEAR: usize = 8;
 /// The first window in which such a place is looked for farther away; each one after it is four times as wide.
@@ -98,6 +102,16 @@ impl<P: Pieces> Ahead<P> {
         xxh3_128_with_seed(text, self.seed).into()
     }
 
+    /// Goes behind a record that needs no digest.
+    fn pass_unread(&mut self, length: usize, lines: u64) {
+        if self.records.ordinal().is_multiple_of(MARK_EVERY) {
+            let (offset, line) = self.records.position();
+            self.marks.push(Mark { offset, line });
+        }
+        self.records.pass(length, lines);
+        self.passed += 1;
+    }
+
     fn pass(&mut self, count: usize) {
         self.digests.drain(..count.min(self.digests.len()));
         self.passed += count as u64;
@@ -152,8 +166,10 @@ pub(super) fn align<B: Pieces, N: Pieces>(
     loop {
         cancel.check()?;
         if base.digests.is_empty() || new.digests.is_empty() {
-            base.fill(BATCH)?;
-            new.fill(BATCH)?;
+            let alike = base.digests.is_empty() && new.digests.is_empty() && pass_alike(&mut base, &mut new);
+            let batch = if alike { FEW } else { BATCH };
+            base.fill(batch)?;
+            new.fill(batch)?;
         }
         let same = base
             .digests
@@ -175,6 +191,31 @@ pub(super) fn align<B: Pieces, N: Pieces>(
             _ => {}
         }
     }
+}
+
+/// Goes behind the records that are the same bytes in both texts, as far as pieces of both are there: nearly all of an edit's, so that
+/// they are cut in one text alone, and have no digests. Whether there were any.
+fn pass_alike<B: Pieces, N: Pieces>(base: &mut Ahead<B>, new: &mut Ahead<N>) -> bool {
+    if !matches!(new.order, Order::Same) {
+        return false;
+    }
+    let mut alike = common(base.records.rest(), new.records.rest());
+    let mut any = false;
+    while let Some((length, lines)) = base.records.within(alike) {
+        base.pass_unread(length, lines);
+        new.pass_unread(length, lines);
+        alike -= length;
+        any = true;
+    }
+    any
+}
+
+/// How many bytes two texts begin with alike.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    let steps = one.chunks_exact(STEP).zip(other.chunks_exact(STEP));
+    let start = steps.take_while(|(one, other)| one == other).count() * STEP;
+    let rest = one.iter().zip(other).skip(start);
+    start + rest.take_while(|(one, other)| one == other).count()
 }
 
 /// How many records to leave on each side so that both go on alike; where no such place is in sight, what was seen. `lost` remembers that

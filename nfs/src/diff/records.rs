@@ -309,6 +309,40 @@ impl<P: Pieces> Records<P> {
         source.get(range.clone()).unwrap_or_default()
     }
 
+    /// What is there of the text from the next record on.
+    pub fn rest(&self) -> &[u8] {
+        // A mark that may come is no part of the record.
+        if self.bom {
+            return &[];
+        }
+        self.pieces.piece().get(self.at..).unwrap_or_default()
+    }
+
+    /// The next record's bytes with its line end, and its lines, where it ends within so many bytes of the [`rest`](Self::rest), and is
+    /// none that is passed over.
+    pub fn within(&mut self, bytes: usize) -> Option<(usize, u64)> {
+        let piece = self.pieces.piece().get(self.at..)?;
+        let found = self.splitter.end(piece.get(..bytes)?);
+        let lines = self.splitter.inner_lines + 1;
+        self.splitter.restart();
+        let length = found?;
+        let blank = piece.get(..length)?.trim_ascii().is_empty();
+        (!blank).then_some((length, lines))
+    }
+
+    /// Goes behind a record that [`within`](Self::within) told of, here or in another text that goes on alike.
+    pub fn pass(&mut self, length: usize, lines: u64) {
+        self.at += length;
+        self.offset += length as u64;
+        self.line += lines;
+        self.ordinal += 1;
+    }
+
+    /// How many records are before the next.
+    pub fn ordinal(&self) -> u64 {
+        self.ordinal
+    }
+
     /// Where the next record begins: its place in the text and its line.
     pub fn position(&self) -> (u64, u64) {
         (self.offset, self.line)

@@ -287,20 +287,22 @@ impl Mount {
         if moment == Moment::Perhaps && (session.ends_at_page() || !session.ends_line().await?) {
             return keep(&session).await;
         }
-        let csv = session.text.format == Format::Csv;
-        let path = session.path();
-        let found = super::session::blocking(move || ending(&path, csv))
-            .await
-            .map_err(disk)?;
-        if moment == Moment::Perhaps && !matches!(found, Ending::Whole) {
-            return keep(&session).await;
-        }
-        let prepared = self.compare(new_text(&session)).await?;
+        let writes = session.writes;
+        let prepared = match session.prepared.take().filter(|(then, _)| *then == writes) {
+            Some((_, prepared)) => prepared,
+            None => {
+                if moment == Moment::Perhaps && !is_whole(&session).await? {
+                    return keep(&session).await;
+                }
+                self.compare(new_text(&session)).await?
+            }
+        };
         if moment == Moment::Perhaps && prepared.lacks_rows() && !ends_alike(&session).await? {
             self.guard(&session, prepared.removed())?;
             self.try_rows(&prepared, &by(&session)).await?;
             session.sync().await.map_err(disk)?;
             session.accepted = true;
+            session.prepared = Some((writes, prepared));
             drop(session);
             tokio::time::sleep(self.options.hold).await;
             return Ok(false);
@@ -457,6 +459,15 @@ fn new_text(session: &Session) -> NewText {
         rendering: session.rendering.clone(),
         part: None,
     }
+}
+
+/// Whether all of the text is records with their line ends.
+async fn is_whole(session: &Session) -> Result<bool, Refusal> {
+    let (path, csv) = (session.path(), session.text.format == Format::Csv);
+    let found = super::session::blocking(move || ending(&path, csv))
+        .await
+        .map_err(disk)?;
+    Ok(matches!(found, Ending::Whole))
 }
 
 /// The rows that hold all that differs, where the text is as long as it was and its header the same.

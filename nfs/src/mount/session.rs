@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::edit::Prepared;
 use super::handle::TextId;
 use super::refusal::Refusal;
 use super::table::{Client, Line};
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) statements: i64,
     /// The verifier of an exclusive creation.
     pub(crate) verifier: Option<[u8; 8]>,
+    /// What its text changes, as of a number of writes.
+    pub(crate) prepared: Option<(u64, Prepared)>,
     /// What became of it. Whoever waited for it meanwhile begins anew.
     pub(crate) ended: Option<Result<(), Refusal>>,
     spool: Arc<File>,
@@ -124,6 +127,7 @@ impl Session {
             accepted: false,
             statements: 0,
             verifier: None,
+            prepared: None,
             ended: None,
             spool: Arc::new(spool),
             folder: folder.to_path_buf(),
@@ -174,6 +178,7 @@ impl Session {
             accepted: true,
             statements: journal.statements,
             verifier: None,
+            prepared: None,
             ended: None,
             spool: Arc::new(spool),
             folder: folder.to_path_buf(),

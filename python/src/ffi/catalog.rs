@@ -108,12 +108,8 @@ impl SchemaProvider for LakeSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let (session, inner, name) = (self.session.clone(), self.inner.clone(), name.to_string());
         let task = handle()?.spawn(async move {
-            match inner.table(&name).await? {
-                Some(table) => Ok(Some(
-                    Arc::new(View::table(session, &name, table)?) as Arc<dyn TableProvider>
-                )),
-                None => Ok(None),
-            }
+            let view = View::looked_up(session, &name, inner.table(&name)).await?;
+            Ok(view.map(|view| Arc::new(view) as Arc<dyn TableProvider>))
         });
         task.await
             .map_err(|error| DataFusionError::Execution(format!("a task of posixlake broke off: {error}")))?

@@ -43,18 +43,23 @@ impl TableFunctionImpl for LakeFunction {
             return Ok(Arc::new(view));
         }
         let table = wait_elsewhere(async move {
-            let state = session.context().state();
-            let function = state
-                .table_functions()
-                .get(&name)
-                .ok_or_else(|| Error::not_found(format!("there is no table function {name}")))?;
-            let table = function
-                .function()
-                .call_with_args(TableFunctionArgs::new(&values, &state))?;
-            Ok(View::table(session, &name, table)?)
+            let called = call(&session, &name, &values).map(Some);
+            let view = View::looked_up(session, &name, std::future::ready(called)).await?;
+            view.ok_or_else(|| Error::internal(format!("{name} has no rows")))
         })?;
         Ok(Arc::new(table))
     }
+}
+
+fn call(session: &Session, name: &str, values: &[Expr]) -> Result<Arc<dyn TableProvider>> {
+    let state = session.context().state();
+    let function = state
+        .table_functions()
+        .get(name)
+        .ok_or_else(|| Error::not_found(format!("there is no table function {name}")))?;
+    function
+        .function()
+        .call_with_args(TableFunctionArgs::new(values, &state))
 }
 
 fn statement(values: &[Expr]) -> Result<String> {
