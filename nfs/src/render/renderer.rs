@@ -36,11 +36,11 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 4 GiB on disk, 64 MiB in memory for texts and as many for measures, all cores.
+    /// 4 GiB on disk, 32 MiB in memory for texts and 64 MiB for measures, all cores.
     fn default() -> Self {
         Self {
             disk: 4 << 30,
-            memory: 64 << 20,
+            memory: 32 << 20,
             index_memory: 64 << 20,
             parallel: thread::available_parallelism().map_or(2, usize::from),
         }
