@@ -130,6 +130,42 @@ def test_an_edit_larger_than_its_client_may_hold_back(frugal_lake):
     assert int(lake.out("stat -c %s t/data.csv")) > 16_000_000
 
 
+IN_PARTS = """
+import os, pathlib, time
+text = b"n,s\\n" + b"".join(b"%d,a row\\n" % n for n in range(2000))
+file = os.open("{at}/t/data.csv", os.O_WRONLY | os.O_TRUNC)
+# In the second part there is a gap, which the third fills.
+for number, parts in enumerate([[(0, 4096)], [(8192, 12288)], [(4096, 8192), (12288, len(text))]]):
+    for start, end in parts:
+        os.pwrite(file, text[start:end], start)
+    os.fsync(file)
+    pathlib.Path("{folder}/part%d" % number).touch()
+    while number < 2 and not pathlib.Path("{folder}/on%d" % number).exists():
+        time.sleep(0.02)
+os.close(file)
+"""
+
+
+@pytest.mark.parametrize("frugal_lake", ["--silence 60"], indirect=True)
+def test_the_server_stops_between_the_parts_of_a_text(frugal_lake):
+    """What was acknowledged is there after each stop, and what lies between is not taken for text."""
+    lake = frugal_lake
+    lake.sql("CREATE TABLE t (n INT, s STRING)")
+    lake.sql("INSERT INTO t VALUES (0, 'before')")
+    lake.cat("t/data.csv")
+    folder = lake.guest.folder
+    lake.write("/tmp/parts.py", IN_PARTS.format(at=lake.at, folder=folder))
+    writer = lake.guest.start("exec python3 /tmp/parts.py")
+    for number in range(2):
+        lake.until(lambda number=number: (folder / f"part{number}").exists() or not writer.running())
+        lake.kill()
+        lake.start()
+        (folder / f"on{number}").touch()
+    writer.wait(60).check()
+    lake.until(lambda: lake.sql("SELECT count(*), sum(n) FROM t") == [["2000", str(2000 * 1999 // 2)]])
+    assert lake.version("t") == 2
+
+
 ONE_DURING_THE_OTHER = """
 import os, threading, time
 file = os.open("{at}/t/data.csv", os.O_WRONLY | os.O_TRUNC)

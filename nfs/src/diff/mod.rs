@@ -4,10 +4,10 @@
 //! equal records whatever their order, and tells the rest as [`Changes`]. A record is compared as bytes and never parsed, so a value
 //! that nobody touched cannot drift. Memory is bounded: what does not fit goes to a temporary file.
 //!
-//! Two passes find the differences. The first walks both texts side by side and cancels what stands in the same order; it keeps a window
-//! of digests only, and is all that most edits need. The second takes the leftovers as a multiset, so that a record which moved
-//! cancels too, and one of three equal records can go. A difference then is an ordinal in a bitmap; the added records' places
-//! are found in the file again when they are [walked](Walk) through.
+//! Two passes find the differences. The first walks both texts side by side and cancels what stands in the same order, runs of the same
+//! bytes at once; it keeps a window of digests only, and is all that most edits need. The second takes the leftovers as a multiset, so
+//! that a record which moved cancels too, and one of three equal records can go. A difference then is an ordinal in a bitmap; the added
+//! records' places are found in the file again when they are [walked](Walk) through.
 
 mod align;
 mod changes;
