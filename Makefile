@@ -72,7 +72,7 @@ nfs: venv ## Tests with the NFS client of a Linux kernel (User-Mode Linux), wher
 	cargo test --workspace --no-run  # With examples as programs, by the same dependencies as the tests.
 	POSIXLAKE_BIN="$(TARGET_DIR)/debug/posixlake" "$(VENV)/bin/python" $(PYTEST) tests/nfs
 
-fuzz: ## Feed the NFS decoders random bytes (needs nightly Rust and cargo-fuzz)
+fuzz: ## Feed the NFS decoders and the comparison of texts random bytes (needs nightly Rust and cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
 	cd nfs && for target in $$(cargo fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=60 -rss_limit_mb=1024 || exit 1; done
 

@@ -13,6 +13,8 @@ use crate::support::{MOUNT, NFS, call, opaque, record, root, words};
 
 #[path = "../support/decoding.rs"]
 mod decoding;
+#[path = "../support/differences.rs"]
+mod differences;
 
 fn good_arguments(random: &mut StdRng) -> (u32, Vec<u8>) {
     let names: [&[u8]; 6] = [b"a", b"b", b"data.csv", b".", b"..", b""];
@@ -120,4 +122,22 @@ async fn anything_may_come() {
         decoding::conversation(files, &decoding::stream_of_calls(&noise(&mut random))).await;
     }
     assert!(turns > 100, "{turns}");
+}
+
+/// Texts of a few letters, and edits of them.
+#[test]
+fn any_two_texts_are_compared() {
+    let mut random = StdRng::seed_from_u64(7);
+    for _ in 0..200 {
+        let mut text = |length| -> Vec<u8> {
+            let letters = b"aab,,\n\n\n\"\r1";
+            (0..length).map(|_| *letters.choose(&mut random).unwrap()).collect()
+        };
+        let (base, other, head) = (text(200), text(6), [random.random(), random.random()]);
+        let mut new = base.clone();
+        let at = random.random_range(0..new.len());
+        let end = (at + random.random_range(0..9)).min(new.len());
+        new.splice(at..end, other);
+        differences::differences(&[&head[..], &base, &[0xff], &new].concat());
+    }
 }
