@@ -78,7 +78,7 @@ def test_the_trail_has_what_other_contexts_were_denied(lake_of_ana):
             with pytest.raises(Exception, match="user nil has no right to table t"):
                 stock.sql(f'SELECT * FROM lake."default".{table}').collect()
         trail = ana.sql("SELECT outcome, statement FROM system.audit WHERE user = 'nil' ORDER BY time").to_pydict()
-        assert trail == {"outcome": ["denied"] * 2, "statement": ["SELECT * FROM t", "SELECT * FROM `t$history`"]}
+        assert trail == {"outcome": ["denied"] * 2, "statement": ["SELECT * FROM t", "SELECT * FROM t$history"]}
 
 
 def test_the_trail_has_what_data_frames_read(lake_of_ana):
