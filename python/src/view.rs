@@ -110,26 +110,6 @@ impl View {
         })
     }
 
-    /// A table of the session, if it has one. That it is denied is noted as of a statement that reads it.
-    ///
-    /// # Errors
-    /// Where it is denied, or cannot be read or planned.
-    pub(crate) async fn looked_up(
-        session: Session,
-        name: &str,
-        table: impl Future<Output = Result<Option<Arc<dyn TableProvider>>>> + Send,
-    ) -> Result<Option<Self>> {
-        match table.await {
-            Ok(Some(table)) => Ok(Some(Self::table(session, name, table)?)),
-            Ok(None) => Ok(None),
-            Err(error) => {
-                let error = posixlake::Error::from(error);
-                session.refused(&reading(name)?, &error).await;
-                Err(error.into())
-            }
-        }
-    }
-
     /// Rows of a statement that has run.
     ///
     /// # Errors
@@ -210,6 +190,21 @@ impl View {
             _ => plan,
         };
         Ok(Arc::new(LakeExec::new(plan, state.task_ctx(), &self.name)))
+    }
+}
+
+/// What was found of a table. That it is denied is noted as of a statement that reads it.
+///
+/// # Errors
+/// As it was found.
+pub(crate) async fn noted<T>(session: &Session, table: &str, found: Result<T>) -> Result<T> {
+    match found {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            let error = posixlake::Error::from(error);
+            session.refused(&reading(table)?, &error).await;
+            Err(error.into())
+        }
     }
 }
 

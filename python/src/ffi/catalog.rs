@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::TableType;
 use datafusion_ffi::table_provider::ForeignTableProvider;
 use posixlake::Session;
 use posixlake::sql::quote_identifier;
 
-use crate::runtime::{handle, wait_elsewhere};
-use crate::view::View;
+use crate::runtime::wait_elsewhere;
+use crate::view::{View, here, noted};
 
 /// The name that the session has the lake under.
 const LAKE: &str = "lake";
@@ -107,12 +107,12 @@ impl SchemaProvider for LakeSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let (session, inner, name) = (self.session.clone(), self.inner.clone(), name.to_string());
-        let task = handle()?.spawn(async move {
-            let view = View::looked_up(session, &name, inner.table(&name)).await?;
+        here(async move {
+            let table = noted(&session, &name, inner.table(&name).await).await?;
+            let view = table.map(|table| View::table(session, &name, table)).transpose()?;
             Ok(view.map(|view| Arc::new(view) as Arc<dyn TableProvider>))
-        });
-        task.await
-            .map_err(|error| DataFusionError::Execution(format!("a task of posixlake broke off: {error}")))?
+        })
+        .await
     }
 
     /// `CREATE TABLE … AS` comes here with its rows and becomes a table of the lake. The plan of a view is the other's, and can be

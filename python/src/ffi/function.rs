@@ -9,7 +9,7 @@ use datafusion::scalar::ScalarValue;
 use posixlake::{Error, Session};
 
 use crate::runtime::wait_elsewhere;
-use crate::view::View;
+use crate::view::{View, noted};
 
 /// The function that takes a statement.
 const STATEMENT: &str = "posixlake_sql";
@@ -43,9 +43,8 @@ impl TableFunctionImpl for LakeFunction {
             return Ok(Arc::new(view));
         }
         let table = wait_elsewhere(async move {
-            let called = call(&session, &name, &values).map(Some);
-            let view = View::looked_up(session, &name, std::future::ready(called)).await?;
-            view.ok_or_else(|| Error::internal(format!("{name} has no rows")))
+            let table = noted(&session, &name, call(&session, &name, &values)).await?;
+            Ok(View::table(session, &name, table)?)
         })?;
         Ok(Arc::new(table))
     }
