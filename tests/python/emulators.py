@@ -12,6 +12,7 @@
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import pathlib
@@ -257,12 +258,13 @@ class GoogleByJson:
     def __init__(self, port):
         self.host = f"127.0.0.1:{port}"
         self.uploads: dict[str, dict[int, bytes]] = {}
+        self.numbers = itertools.count()
 
     def ask(self, request):
         path, _, query = request.target.partition("?")
         asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         if request.method == "POST" and "uploads" in asked:
-            number = str(len(self.uploads))
+            number = str(next(self.numbers))
             self.uploads[number] = {}
             return said(f"<InitiateMultipartUploadResult><UploadId>{number}</UploadId></InitiateMultipartUploadResult>")
         if request.method == "PUT" and "uploadId" in asked:
