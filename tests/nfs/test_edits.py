@@ -174,6 +174,18 @@ with open("t/data.csv", "w", encoding="utf-8", newline="", buffering=8192) as fi
     changed(table, "python3 /tmp/frame.py", rows, order=False)
 
 
+def test_what_data_frames_write_of_integers_with_a_null(table):
+    """A column of integers that gets a NULL is floating point in pandas, and written so: only the row with the NULL changes."""
+    rows = ["50,user50," if row.startswith("50,") else row for row in ROWS]
+    table.write("/tmp/frame.csv", text(row if row.endswith(",") else row + ".0" for row in rows))
+    changed(table, "cat /tmp/frame.csv > t/data.csv", rows, order=False)
+    updated = "SELECT \"operationMetrics\"['numTargetRowsUpdated'] FROM t$history ORDER BY version DESC LIMIT 1"
+    assert table.sql(updated) == [["1"]]
+    table.write("/tmp/frame.csv", text(row + ".5" for row in rows))
+    table.run("cat /tmp/frame.csv > t/data.csv; test $? != 0")
+    assert "is not an INT" in table.cat("t/data.csv.errors")
+
+
 def test_one_of_equal_lines(lake):
     lake.sql("CREATE TABLE t (a INT, b STRING)")
     lake.sql("INSERT INTO t VALUES (1, 'x'), (2, 'y'), (1, 'x'), (1, 'x')")

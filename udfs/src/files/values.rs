@@ -93,16 +93,10 @@ pub(crate) fn parse_column<'a>(
             }
             Ok(Arc::new(builder.finish()))
         }
-        DataType::Int8 => primitive::<Int8Type>(values, rows, data_type, |text| integer(text).filter(|_| exact(text))),
-        DataType::Int16 => {
-            primitive::<Int16Type>(values, rows, data_type, |text| integer(text).filter(|_| exact(text)))
-        }
-        DataType::Int32 => {
-            primitive::<Int32Type>(values, rows, data_type, |text| integer(text).filter(|_| exact(text)))
-        }
-        DataType::Int64 => {
-            primitive::<Int64Type>(values, rows, data_type, |text| integer(text).filter(|_| exact(text)))
-        }
+        DataType::Int8 => primitive::<Int8Type>(values, rows, data_type, |text| integer(text, inferred)),
+        DataType::Int16 => primitive::<Int16Type>(values, rows, data_type, |text| integer(text, inferred)),
+        DataType::Int32 => primitive::<Int32Type>(values, rows, data_type, |text| integer(text, inferred)),
+        DataType::Int64 => primitive::<Int64Type>(values, rows, data_type, |text| integer(text, inferred)),
         DataType::Float32 => primitive::<Float32Type>(values, rows, data_type, |text| {
             Float32Type::parse(text).filter(|_| exact(text))
         }),
@@ -167,31 +161,39 @@ fn primitive<'a, T: ArrowPrimitiveType>(
     Ok(Arc::new(builder.finish()))
 }
 
-/// Digits with an optional sign, spaces around them passed over.
-fn integer<N: TryFrom<i64>>(text: &str) -> Option<N> {
-    let bytes = text.as_bytes();
-    let (negative, digits) = match bytes.split_first() {
-        Some((b'-', digits)) => (true, digits),
-        _ => (false, bytes),
+/// Digits with an optional sign, spaces around them passed over. Unless the type was found in a sample, a fraction may follow that is all
+/// zeros: so do programs write whole numbers that they hold as floating point, as pandas does with a column that has a NULL.
+fn integer<N: TryFrom<i64>>(text: &str, inferred: bool) -> Option<N> {
+    if inferred && !is_plain_number(text) {
+        return None;
+    }
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
     };
     // Eighteen digits cannot overflow.
-    if digits.is_empty() || digits.len() > 18 {
-        return text.trim().parse::<i64>().ok()?.try_into().ok();
-    }
-    let mut value = 0i64;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            let trimmed = text.trim();
-            return if trimmed.len() < text.len() || trimmed.starts_with('+') {
-                trimmed.parse::<i64>().ok()?.try_into().ok()
-            } else {
-                None
-            };
+    let plain = (1..=18).contains(&digits.len()).then(|| {
+        digits.iter().try_fold(0i64, |value, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            (digit <= 9).then(|| value * 10 + i64::from(digit))
+        })
+    });
+    let value = match plain.flatten() {
+        Some(value) if negative => -value,
+        Some(value) => value,
+        None => {
+            let text = text.trim();
+            let whole = text
+                .split_once('.')
+                .filter(|(_, fraction)| !inferred && is_zeros(fraction));
+            whole.map_or(text, |(whole, _)| whole).parse().ok()?
         }
-        value = value * 10 + i64::from(digit);
-    }
-    (if negative { -value } else { value }).try_into().ok()
+    };
+    value.try_into().ok()
+}
+
+fn is_zeros(digits: &str) -> bool {
+    !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')
 }
 
 /// Whether a number has neither a plus sign nor zeros in front.

@@ -59,6 +59,27 @@ async fn a_number_that_would_lose_its_form_after_the_sample_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_whole_number_may_be_written_as_floating_point_where_the_type_was_given() {
+    assert_eq!(
+        read_with(
+            "n\n25.0\n-3.000\n 7.0 \n\n9\n1234567890123456789.0\n",
+            [("types", "n BIGINT")]
+        )
+        .await
+        .unwrap(),
+        ["n Int64", "25", "-3", "7", "∅", "9", "1234567890123456789"]
+    );
+    for wrong in ["25.5", "25.", ".0", "25.0.0", "25.0x", "1e3", "-"] {
+        let error = read_with(&format!("n\n{wrong}\n"), [("types", "n INT")])
+            .await
+            .unwrap_err();
+        assert!(error.contains(&format!("\"{wrong}\" is not an INT")), "{error}");
+    }
+    let error = read_with("n\n1\n2.0\n", [("sample_rows", "1")]).await.unwrap_err();
+    assert!(error.contains("\"2.0\" is not a BIGINT"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn quotes_hold_delimiters_line_ends_and_quotes() {
     assert_eq!(
         read("a,b\r\n\"x,\"\"y\"\"\",\"1\n2\"\r\n5\" pipe,\r\n").await.unwrap(),

@@ -99,6 +99,12 @@ async fn types_are_read_as_declared() {
         .unwrap()[1],
         "1.50|2025-12-31T23:00:00Z|2026-01-02|[1]|{d: 2026-01-03}|∅"
     );
+    assert_eq!(
+        read_with(r#"{"n": 1.0, "l": [2.0]}"#, [("types", "n INT, l ARRAY<INT>")])
+            .await
+            .unwrap()[1],
+        "1|[2]"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
