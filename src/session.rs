@@ -260,9 +260,7 @@ impl Session {
             }
             Err(error) => {
                 let error = Error::from(error);
-                if let Some(ticket) = ticket {
-                    ticket.refused(&error).await;
-                }
+                refused(ticket.as_deref(), &error).await;
                 Err(error)
             }
         }
@@ -279,7 +277,7 @@ impl Session {
         match self.plan(statement).await {
             Ok(plan) => Ok((self.state_with(ticket, statement, &plan)?, plan)),
             Err(error) => {
-                refused(ticket, &error).await;
+                refused(ticket.as_ref(), &error).await;
                 Err(error)
             }
         }
@@ -287,7 +285,7 @@ impl Session {
 
     /// Notes in the audit trail that a statement came to its end before it had a plan.
     pub async fn refused(&self, statement: &Parsed, error: &Error) {
-        refused(self.ticket(statement), error).await;
+        refused(self.ticket(statement).as_ref(), error).await;
     }
 
     /// A state to run a plan with, as the statement.
@@ -392,7 +390,7 @@ pub async fn install_as(
     install_for(context, location, options, Some(credentials)).await
 }
 
-async fn refused(ticket: Option<Ticket>, error: &Error) {
+async fn refused(ticket: Option<&Ticket>, error: &Error) {
     if let Some(ticket) = ticket {
         ticket.refused(error).await;
     }

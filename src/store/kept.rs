@@ -140,6 +140,14 @@ impl Kept {
         if let Some(access) = &self.access {
             check_read(access, &self.origin, &file.location)?;
         }
+        match self.by_blocks(file, ranges).await? {
+            Some(bytes) => Ok(bytes),
+            None => self.inner.get_ranges(&file.location, ranges).await,
+        }
+    }
+
+    /// The bytes by way of the cache; none where it is not to be had, or the file is not as the log says.
+    async fn by_blocks(&self, file: &ObjectMeta, ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>> {
         let mut wanted: Vec<Block> = Vec::new();
         for range in ranges {
             wanted.extend(blocks_of(range).map(|block| (block, self.name(file, block))));
@@ -150,7 +158,7 @@ impl Kept {
         let read = spawn_blocking(move || kept(&cache, wanted)).await;
         let (folder, mut blocks, missing) = match read {
             Ok((Some(folder), blocks, missing)) => (folder, blocks, missing),
-            _ => return self.inner.get_ranges(&file.location, ranges).await,
+            _ => return Ok(None),
         };
         let asked = runs(&missing, file.size);
         let fetched = match asked.is_empty() {
@@ -161,7 +169,7 @@ impl Kept {
         for (run, bytes) in asked.iter().zip(fetched) {
             // A file that is not as long as the log says is for the reader to complain about.
             if bytes.len() as u64 != run.end - run.start {
-                return self.inner.get_ranges(&file.location, ranges).await;
+                return Ok(None);
             }
             self.cache.misses.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             for block in blocks_of(run) {
@@ -176,11 +184,7 @@ impl Kept {
             let written = spawn_blocking(move || new.iter().all(|(name, bytes)| folder.write(*name, bytes)));
             let _ = written.await;
         }
-        let whole = ranges.iter().map(|range| assemble(&blocks, range));
-        match whole.collect() {
-            Some(whole) => Ok(whole),
-            None => self.inner.get_ranges(&file.location, ranges).await,
-        }
+        Ok(ranges.iter().map(|range| assemble(&blocks, range)).collect())
     }
 }
 

@@ -2,6 +2,8 @@
 
 The server under test runs in the guest too, on loopback, so that tests can kill it, start it again and mount it as often as they like without rights on
 the host. `Guest.folder` is the same folder at the same path in the guest and on the host.
+
+The kernel is Debian's `linux.uml`, or the one in the folder that POSIXLAKE_UML names (`.ci/uml` makes one).
 """
 
 import json
@@ -19,6 +21,9 @@ HERE = pathlib.Path(__file__).parent
 #: What commands need, with the Debian package that has it.
 PROGRAMS = {"linux.uml": "user-mode-linux", "mount.nfs": "nfs-common", "insmod": "kmod", "ip": "iproute2"}
 
+#: A folder with another kernel and its modules, which the guest must see: not below /tmp, /run or /mnt.
+KERNEL = os.environ.get("POSIXLAKE_UML")
+
 #: Path of programs that only root has on its own.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -27,7 +32,8 @@ def missing() -> str | None:
     """Why there can be no guest here, or nothing."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return f"User-Mode Linux needs Linux on x86_64, not {platform.system()} on {platform.machine()}"
-    lacking = sorted(package for program, package in PROGRAMS.items() if not shutil.which(program, path=PATH))
+    needed = {program: package for program, package in PROGRAMS.items() if not (KERNEL and program == "linux.uml")}
+    lacking = sorted(package for program, package in needed.items() if not shutil.which(program, path=PATH))
     if lacking:
         return f"needs Debian's packages: {' '.join(lacking)} (.ci/packages installs them)"
     return None
@@ -102,13 +108,15 @@ class Guest:
         with open(self.console, "wb") as console:
             self.process = subprocess.Popen(
                 [
-                    "linux.uml",
+                    f"{KERNEL}/linux.uml" if KERNEL else "linux.uml",
                     f"mem={memory}M",
                     "rootfstype=hostfs",
                     "rootflags=/",
                     "ro",
                     f"init={self.folder / 'guest.sh'}",
                     f"guest_folder={self.folder}",
+                    f"guest_modules={KERNEL or '/usr/lib/uml'}/modules",
+                    "seccomp=auto",
                     f"uml_dir={self.folder}",
                     "umid=guest",
                     "con=null",

@@ -12,7 +12,7 @@ argument() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p"; }
 folder=$(argument guest_folder)
 mkdir -p "$folder"
 mount -t hostfs none "$folder" -o "$folder"
-modules=/usr/lib/uml/modules/$(uname -r)/kernel
+modules=$(argument guest_modules)/$(uname -r)/kernel
 for module in lib/crc-ccitt net/ipv6/ipv6 net/sunrpc/sunrpc fs/nfs_common/grace fs/netfs/netfs fs/fscache/fscache fs/lockd/lockd fs/nfs_common/nfs_acl fs/nfs/nfs fs/nfs/nfsv3; do
     [ ! -e "$modules/$module.ko" ] || insmod "$modules/$module.ko"
 done
