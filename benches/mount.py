@@ -25,7 +25,7 @@ from guest import Guest
 HOST, GUEST, TAP = "10.77.0.1", "10.77.0.2", "posixlake0"
 PORT, GANESHA_PORT = 12049, 20490
 AT, PLAIN = "/mnt/lake", "/mnt/plain"
-SYNC, WAIT = "lookupcache=none,sync", "lookupcache=none,write=wait"
+SYNC, LAZY = "lookupcache=none,sync", "lookupcache=none"
 FORGET = "sync; echo 3 > /proc/sys/vm/drop_caches"
 SMALL, BIG, WIDE, HUGE = 1_000_000, 10_000_000, 30_000_000, 50_000_000
 SED = "sed -i 's/^50000,[^,]*/50000,changed'$RANDOM'/' {}"
@@ -110,9 +110,14 @@ class Lake:
 
     def copy(self, rows: int, file: pathlib.Path) -> float:
         """Seconds that `COPY TO` a CSV takes on one core, with the start of the process."""
+        # One partition alone would not do: rows are decoded and written by several tasks.
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(cores)})
         start = time.perf_counter()
         self.sql("SET datafusion.execution.target_partitions = 1", f"COPY (SELECT * FROM {table(rows)}) TO '{file}'")
-        return time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        os.sched_setaffinity(0, cores)
+        return seconds
 
 
 class Bench:
@@ -172,7 +177,7 @@ class Bench:
         self.lake.copy(SMALL, self.lake.folder / "plain" / "small.csv")
         self.guest.run(f"cp {PLAIN}/small.csv /tmp")
         local = self.median(SED.format("small.csv"), "/tmp", 3)
-        for options in (WAIT, SYNC):
+        for options in (LAZY, SYNC):
             self.mount(options)
             plain = self.median(SED.format("small.csv"), PLAIN, 3)
             beside = f"nfs-ganesha {shown(plain)}, a file in the guest's memory {shown(local)}"
