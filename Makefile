@@ -1,12 +1,14 @@
 # Everything that people and CI run. `make test` is what CI runs; `make help` lists the rest.
 
 PROFILE ?= dev
-VENV ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-venv
+CACHE = $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)
+VENV ?= $(CACHE)/posixlake-venv
 # The Python package is tested with newer libraries than the rest needs.
 PACKAGE_VENV ?= $(VENV)-package
-EMULATORS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-emulators
+EMULATORS ?= $(CACHE)/posixlake-emulators
+# The kernel of the guest in which the mount is measured.
+UML ?= $(CACHE)/posixlake-uml
 TARGET_DIR = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-UML ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/posixlake-uml
 # The wheel works with this glibc and newer ones.
 GLIBC = 2.28
 WHEELS = $(TARGET_DIR)/wheels

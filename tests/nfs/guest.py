@@ -18,11 +18,12 @@ from dataclasses import dataclass
 
 HERE = pathlib.Path(__file__).parent
 
-#: What commands need, with the Debian package that has it.
-PROGRAMS = {"linux.uml": "user-mode-linux", "mount.nfs": "nfs-common", "insmod": "kmod", "ip": "iproute2"}
-
 #: A folder with another kernel and its modules, which the guest must see: not below /tmp, /run or /mnt.
-KERNEL = os.environ.get("POSIXLAKE_UML")
+OWN = os.environ.get("POSIXLAKE_UML")
+KERNEL, MODULES = (f"{OWN}/linux.uml", f"{OWN}/modules") if OWN else ("linux.uml", "/usr/lib/uml/modules")
+
+#: What commands need, with the Debian package that has it.
+PROGRAMS = {KERNEL: "user-mode-linux", "mount.nfs": "nfs-common", "insmod": "kmod", "ip": "iproute2"}
 
 #: Path of programs that only root has on its own.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -32,8 +33,7 @@ def missing() -> str | None:
     """Why there can be no guest here, or nothing."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return f"User-Mode Linux needs Linux on x86_64, not {platform.system()} on {platform.machine()}"
-    needed = {program: package for program, package in PROGRAMS.items() if not (KERNEL and program == "linux.uml")}
-    lacking = sorted(package for program, package in needed.items() if not shutil.which(program, path=PATH))
+    lacking = sorted(package for program, package in PROGRAMS.items() if not shutil.which(program, path=PATH))
     if lacking:
         return f"needs Debian's packages: {' '.join(lacking)} (.ci/packages installs them)"
     return None
@@ -108,15 +108,15 @@ class Guest:
         with open(self.console, "wb") as console:
             self.process = subprocess.Popen(
                 [
-                    f"{KERNEL}/linux.uml" if KERNEL else "linux.uml",
+                    KERNEL,
                     f"mem={memory}M",
                     "rootfstype=hostfs",
                     "rootflags=/",
                     "ro",
                     f"init={self.folder / 'guest.sh'}",
                     f"guest_folder={self.folder}",
-                    f"guest_modules={KERNEL or '/usr/lib/uml'}/modules",
-                    "seccomp=auto",
+                    f"guest_modules={MODULES}",
+                    "seccomp=auto",  # System calls without ptrace, where the kernel knows how.
                     f"uml_dir={self.folder}",
                     "umid=guest",
                     "con=null",

@@ -87,7 +87,7 @@ def test_a_merge_larger_than_its_memory_spills(lake, vectors):
     merge_within(lake, **SMALL, memory=96 * MIB, vectors=vectors)
 
 
-@pytest.mark.skipif("POSIXLAKE_LONG_TESTS" not in os.environ, reason="takes minutes and 30 GB of disk")
+@pytest.mark.skipif("POSIXLAKE_LONG_TESTS" not in os.environ, reason="takes minutes and 30 GB of disk: by hand, with POSIXLAKE_LONG_TESTS=1")
 @pytest.mark.parametrize("vectors", ["true", "false"])
 def test_ten_million_rows_merge_into_fifty_within_two_gibibytes(lake, vectors):
     merge_within(lake, **WIDE, memory=2048 * MIB, vectors=vectors)

@@ -115,7 +115,7 @@ async fn measure(root: &Path, options: Options) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "prints figures"]
+#[ignore = "prints figures, for who changes this module: cargo test -p posixlake-nfs figures -- --ignored --nocapture"]
 async fn figures() {
     for ownership in ownerships() {
         for sync_metadata in [false, true] {
